@@ -1,0 +1,263 @@
+//! The verbs, and what they take and give.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+
+use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId, VolumeId};
+use amikeep_domain::image_name::ImageName;
+use amikeep_domain::instance::Instance;
+use jiff::Timestamp;
+
+use crate::error::CloudError;
+
+/// The most values that EC2 takes in one filter ("Using filtering" in the EC2 User Guide). The engine keeps its queries
+/// to this, so that one query is one call plus paging.
+pub const VALUES_PER_FILTER_MAX: usize = 200;
+
+/// The calls that amikeep makes, by their names in IAM policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// `sts:GetCallerIdentity`.
+    GetCallerIdentity,
+    /// `sts:AssumeRole`.
+    AssumeRole,
+    /// `ec2:DescribeInstances`.
+    DescribeInstances,
+    /// `ec2:DescribeInstanceTypes`, for instance-store disks.
+    DescribeInstanceTypes,
+    /// `ec2:DescribeImages`.
+    DescribeImages,
+    /// `ec2:DescribeSnapshots`.
+    DescribeSnapshots,
+    /// `ec2:CreateImage`.
+    CreateImage,
+    /// `ec2:CreateTags`.
+    CreateTags,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 8] = [
+        Self::GetCallerIdentity,
+        Self::AssumeRole,
+        Self::DescribeInstances,
+        Self::DescribeInstanceTypes,
+        Self::DescribeImages,
+        Self::DescribeSnapshots,
+        Self::CreateImage,
+        Self::CreateTags,
+    ];
+
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole => "AssumeRole",
+            Self::DescribeInstances => "DescribeInstances",
+            Self::DescribeInstanceTypes => "DescribeInstanceTypes",
+            Self::DescribeImages => "DescribeImages",
+            Self::DescribeSnapshots => "DescribeSnapshots",
+            Self::CreateImage => "CreateImage",
+            Self::CreateTags => "CreateTags",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The user or role, as an ARN.
+    pub arn: String,
+}
+
+/// Which instances to describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceQuery {
+    /// Every instance of the account and region.
+    All,
+    /// These; ones that do not exist are left out of the answer. At most [`VALUES_PER_FILTER_MAX`].
+    Ids(Vec<InstanceId>),
+}
+
+/// Which images to describe. Always those of the own account, disabled ones included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageQuery {
+    /// These; ones that do not exist are left out of the answer. At most [`VALUES_PER_FILTER_MAX`].
+    Ids(Vec<ImageId>),
+    /// Those with one of these names. At most [`VALUES_PER_FILTER_MAX`].
+    Names(Vec<ImageName>),
+    /// Those with this value of the tag `amikeep:owner`.
+    Owner(amikeep_domain::id::Owner),
+}
+
+/// The life of an image, in EC2's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageState {
+    /// Being made.
+    Pending,
+    /// Ready to boot from.
+    Available,
+    /// Disabled by somebody: it exists, and cannot be launched.
+    Disabled,
+    /// It will not become available: `failed`, `error`, `invalid`, `deregistered`. With EC2's reason.
+    Failed {
+        /// EC2's reason, or the bare state.
+        reason: String,
+    },
+}
+
+/// One device of an image's block device mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedDevice {
+    /// The device name.
+    pub device: String,
+    /// Its snapshot; absent for a while after `CreateImage`, and for the instance store.
+    pub snapshot: Option<SnapshotId>,
+    /// The instance-store disk it stands for, `ephemeral0`.
+    pub virtual_name: Option<String>,
+}
+
+/// An image as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenImage {
+    /// Its id.
+    pub id: ImageId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: ImageState,
+    /// When it was asked for, by EC2's clock.
+    pub created_at: Option<Timestamp>,
+    /// The instance it was taken of, where EC2 says so.
+    pub source_instance: Option<InstanceId>,
+    /// Its devices.
+    pub devices: Vec<MappedDevice>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The life of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotState {
+    /// The point in time is fixed, the data is on its way.
+    Pending,
+    /// All there.
+    Completed,
+    /// Failed, or in the recycle bin, or anything else that no image can rely on.
+    Unusable,
+}
+
+/// A snapshot as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSnapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// The volume it was taken of.
+    pub volume: Option<VolumeId>,
+    /// Its state.
+    pub state: SnapshotState,
+    /// When it was initiated, by EC2's clock.
+    pub started_at: Option<Timestamp>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Whether EC2 shuts the instance down and boots it for the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reboot {
+    /// It does: `NoReboot` false.
+    Yes,
+    /// It does not: `NoReboot` true.
+    No,
+}
+
+/// An image to be made. Nothing is left to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRequest {
+    /// Its name: unique in account and region, so a second request with it is refused.
+    pub name: ImageName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Whether it is rebooted.
+    pub reboot: Reboot,
+    /// Tags for the image and, the same, for each of its snapshots.
+    pub tags: BTreeMap<String, String>,
+    /// A sentence for the console, at most 255 characters.
+    pub description: String,
+}
+
+/// Something that can carry tags.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceId {
+    /// An image.
+    Image(ImageId),
+    /// A snapshot.
+    Snapshot(SnapshotId),
+}
+
+impl ResourceId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Image(id) => id.as_str(),
+            Self::Snapshot(id) => id.as_str(),
+        }
+    }
+}
+
+/// What a `DryRun` said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// The call would be allowed.
+    Allowed,
+    /// It would not; with EC2's message.
+    Denied(String),
+    /// EC2 could not be asked without doing it, or without a resource to ask about; with the reason.
+    NotChecked(String),
+}
+
+/// The verbs. Each call is one attempt for a mutation; reads may be retried by the adapter. Futures are `Send`, so that
+/// the engine can run them on any worker.
+pub trait Cloud: Send + Sync + 'static {
+    /// Asks whose credentials these are.
+    fn observe_identity(&self) -> impl Future<Output = Result<Identity, CloudError>> + Send;
+
+    /// Describes instances: completely, or not at all.
+    fn observe_instances(&self, query: InstanceQuery)
+    -> impl Future<Output = Result<Vec<Instance>, CloudError>> + Send;
+
+    /// Describes images of the own account, disabled ones included: completely, or not at all.
+    fn observe_images(&self, query: ImageQuery) -> impl Future<Output = Result<Vec<SeenImage>, CloudError>> + Send;
+
+    /// Describes snapshots by id; ones that do not exist are left out. At most [`VALUES_PER_FILTER_MAX`].
+    fn observe_snapshots(
+        &self,
+        ids: Vec<SnapshotId>,
+    ) -> impl Future<Output = Result<Vec<SeenSnapshot>, CloudError>> + Send;
+
+    /// Asks for an image: one attempt, never repeated below this port.
+    fn request_image(&self, request: ImageRequest) -> impl Future<Output = Result<ImageId, CloudError>> + Send;
+
+    /// Adds tags to resources, at most 1,000 of them. Doing it twice changes nothing.
+    fn request_tags(
+        &self,
+        resources: Vec<ResourceId>,
+        tags: BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Asks by `DryRun` whether `action` would be allowed; `instance` is one to ask about, where there is one.
+    fn probe(
+        &self,
+        action: Action,
+        instance: Option<InstanceId>,
+    ) -> impl Future<Output = Result<ProbeOutcome, CloudError>> + Send;
+}

@@ -1,0 +1,116 @@
+//! What is known of an instance, as EC2 describes it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::id::{InstanceId, VolumeId};
+
+/// The tag by which an instance chooses a class of its own, where its policy allows it.
+pub const CLASS_TAG: &str = "amikeep:class";
+/// The tag that AWS puts on the members of an Auto Scaling group.
+pub const AUTO_SCALING_TAG: &str = "aws:autoscaling:groupName";
+
+/// The life of an instance, in EC2's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InstanceState {
+    /// Starting.
+    Pending,
+    /// Up. Also throughout a reboot that `CreateImage` makes.
+    Running,
+    /// On the way to `Stopped`.
+    Stopping,
+    /// Off, volumes kept.
+    Stopped,
+    /// On the way to `Terminated`.
+    ShuttingDown,
+    /// Gone; still described for about an hour.
+    Terminated,
+}
+
+impl InstanceState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::Stopping, Self::Stopped, Self::ShuttingDown, Self::Terminated];
+
+    /// EC2's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Where the root file system lives. `CreateImage` works for EBS alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootDevice {
+    /// An EBS volume.
+    Ebs,
+    /// The instance store: nothing `CreateImage` could image.
+    InstanceStore,
+}
+
+/// Whether the instance went to sleep with its memory on the root volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hibernation {
+    /// Running, or stopped in the ordinary way.
+    No,
+    /// Stopped by hibernation: file systems were not unmounted.
+    Hibernated,
+}
+
+/// An EBS volume attached to an instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttachedVolume {
+    /// The device name in the block device mapping, `/dev/xvda`.
+    pub device: String,
+    /// The volume.
+    pub volume: VolumeId,
+}
+
+/// An instance as it was described at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its state.
+    pub state: InstanceState,
+    /// When it was last started. A stop and start in between shows as a change of this time.
+    pub launched_at: Timestamp,
+    /// What its root is on.
+    pub root_device: RootDevice,
+    /// The device name of its root volume.
+    pub root_device_name: Option<String>,
+    /// Its EBS volumes, sorted by device.
+    pub volumes: Vec<AttachedVolume>,
+    /// The number of instance-store disks of its type; `None` when EC2 would not say. No image captures them.
+    pub instance_store_disks: Option<u32>,
+    /// Whether it is hibernated.
+    pub hibernation: Hibernation,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Instance {
+    /// The tag `Name`, where there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.tags.get("Name").map(String::as_str)
+    }
+
+    /// The Auto Scaling group it belongs to.
+    pub fn auto_scaling_group(&self) -> Option<&str> {
+        self.tags.get(AUTO_SCALING_TAG).map(String::as_str)
+    }
+}

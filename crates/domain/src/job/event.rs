@@ -1,0 +1,195 @@
+//! What happens to a job, and the one function that says what follows.
+
+use jiff::Timestamp;
+
+use crate::decision::{JobError, SkipReason};
+use crate::grade::Grade;
+use crate::id::{ClassName, ImageId, JobId};
+use crate::job::{Capturing, Finished, Intent, Job, JobState, OfflineProof, Pending, StateName};
+
+/// What happens to a job. Each is a row of its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEvent {
+    /// Taken up.
+    Started,
+    /// Not now: back to the queue until `retry_at`.
+    Deferred {
+        /// When to look again.
+        retry_at: Timestamp,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The intent is being committed.
+    Intended {
+        /// The class that applies.
+        class: ClassName,
+        /// The intent.
+        intent: Intent,
+    },
+    /// The request may or may not have reached EC2.
+    OutcomeUnknown {
+        /// What was seen, in words.
+        reason: String,
+    },
+    /// EC2 says that the name is in use; whose image it is is looked up next.
+    NameInUse,
+    /// EC2 answered with the image.
+    Accepted {
+        /// The image.
+        image: ImageId,
+    },
+    /// The image of an unknown outcome was found by its name.
+    Adopted {
+        /// The image.
+        image: ImageId,
+    },
+    /// The image is overdue. It stays watched.
+    Stalled,
+    /// The snapshots of an image of a stopped instance were seen.
+    OfflineChecked {
+        /// Whether the instance was still stopped.
+        still_stopped: bool,
+    },
+    /// The image is available.
+    Available(Finished),
+    /// EC2 reports the image as failed, and another one is made.
+    ImageFailed {
+        /// The image that failed.
+        image: ImageId,
+        /// When the next one may be requested.
+        retry_at: Timestamp,
+        /// EC2's reason.
+        reason: String,
+    },
+    /// The grade is on the image, or could not be written there; the ledger has it in any case.
+    Graded {
+        /// Why it could not be written.
+        problem: Option<String>,
+    },
+    /// It did not work.
+    Failed(JobError),
+    /// There was nothing to do.
+    Skipped(SkipReason),
+}
+
+impl JobEvent {
+    /// The word that history shows.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Deferred { .. } => "deferred",
+            Self::Intended { .. } => "intended",
+            Self::OutcomeUnknown { .. } => "outcome-unknown",
+            Self::NameInUse => "name-in-use",
+            Self::Accepted { .. } => "accepted",
+            Self::Adopted { .. } => "adopted",
+            Self::Stalled => "stalled",
+            Self::OfflineChecked { .. } => "offline-checked",
+            Self::Available(_) => "available",
+            Self::ImageFailed { .. } => "image-failed",
+            Self::Graded { .. } => "graded",
+            Self::Failed(_) => "failed",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// What it says beyond its word, for a person.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Started | Self::Stalled | Self::NameInUse => String::new(),
+            Self::Graded { problem } => problem.clone().unwrap_or_default(),
+            Self::Deferred { retry_at, reason } => format!("{reason}; again at {retry_at}"),
+            Self::Intended { class, intent } => {
+                format!("{} as {} ({class}: {})", intent.name, intent.mode, intent.reason)
+            }
+            Self::OutcomeUnknown { reason } => reason.clone(),
+            Self::Accepted { image } | Self::Adopted { image } => image.to_string(),
+            Self::OfflineChecked { still_stopped: true } => "the instance was still stopped".to_owned(),
+            Self::OfflineChecked { still_stopped: false } => "the instance had been started".to_owned(),
+            Self::Available(finished) => format!("{}, grade {}", finished.image, finished.grade),
+            Self::ImageFailed { image, retry_at, reason } => format!("{image}: {reason}; another one at {retry_at}"),
+            Self::Failed(error) => format!("{}: {}", error.code, error.message),
+            Self::Skipped(reason) => reason.as_str().to_owned(),
+        }
+    }
+}
+
+/// An event that its state does not know: a bug, or a row that was changed by hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("job {job}: the event `{event}` cannot follow the state `{from}`")]
+pub struct IllegalTransition {
+    /// The job.
+    pub job: JobId,
+    /// Where it was.
+    pub from: StateName,
+    /// What was to happen.
+    pub event: &'static str,
+}
+
+impl Job {
+    /// The one transition function: the ledger, recovery and the tests all go through it.
+    pub fn apply(mut self, event: &JobEvent, at: Timestamp) -> Result<Self, IllegalTransition> {
+        let illegal = IllegalTransition { job: self.id, from: self.state.name(), event: event.as_str() };
+        self.state = next_state(self.state, event, at, self.intent.as_ref()).ok_or(illegal)?;
+        match event {
+            JobEvent::Started => self.started_at = self.started_at.or(Some(at)),
+            JobEvent::Intended { class, intent } => {
+                self.class = class.clone();
+                self.intent = Some(intent.clone());
+                self.attempts += 1;
+            }
+            JobEvent::ImageFailed { .. } => self.number = self.number.next(),
+            _ => {}
+        }
+        Ok(self)
+    }
+}
+
+fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&Intent>) -> Option<JobState> {
+    use JobState as S;
+    Some(match (state, event) {
+        (S::Queued { .. }, JobEvent::Started) => S::Preparing,
+        (S::Queued { .. } | S::Preparing | S::Holding | S::Capturing(_), JobEvent::Deferred { retry_at, reason }) => {
+            S::Queued { retry_at: Some(*retry_at), waiting_for: Some(reason.clone()) }
+        }
+        (S::Preparing | S::Holding, JobEvent::Intended { .. }) => {
+            S::Capturing(Capturing { unknown_since: None, name_in_use: false })
+        }
+        (S::Capturing(it), JobEvent::OutcomeUnknown { .. }) => {
+            S::Capturing(Capturing { unknown_since: Some(at), ..it })
+        }
+        (S::Capturing(it), JobEvent::NameInUse) => {
+            S::Capturing(Capturing { unknown_since: it.unknown_since.or(Some(at)), name_in_use: true })
+        }
+        (S::Capturing(_), JobEvent::Accepted { image } | JobEvent::Adopted { image }) => {
+            let offline = match intent {
+                Some(intent) if intent.expected == Grade::Offline => OfflineProof::Awaited,
+                _ => OfflineProof::NotApplicable,
+            };
+            S::Pending(Pending { image: image.clone(), accepted_at: at, stalled: false, offline })
+        }
+        (S::Pending(it), JobEvent::Stalled) if !it.stalled => S::Pending(Pending { stalled: true, ..it }),
+        (S::Pending(it), JobEvent::OfflineChecked { still_stopped }) if it.offline == OfflineProof::Awaited => {
+            let offline = if *still_stopped { OfflineProof::Proved } else { OfflineProof::Refuted };
+            S::Pending(Pending { offline, ..it })
+        }
+        (S::Pending(it), JobEvent::Available(finished)) if it.image == finished.image => S::Finishing(finished.clone()),
+        (S::Pending(it), JobEvent::ImageFailed { image, retry_at, reason }) if it.image == *image => {
+            S::Queued { retry_at: Some(*retry_at), waiting_for: Some(reason.clone()) }
+        }
+        (S::Finishing(image), JobEvent::Graded { .. }) => S::Succeeded { image, finished_at: at },
+        (S::Queued { .. } | S::Preparing | S::Holding | S::Capturing(_), JobEvent::Failed(error)) => {
+            S::Failed { error: error.clone(), image: None, finished_at: at }
+        }
+        (S::Pending(it), JobEvent::Failed(error)) => {
+            S::Failed { error: error.clone(), image: Some(it.image), finished_at: at }
+        }
+        (S::Finishing(it), JobEvent::Failed(error)) => {
+            S::Failed { error: error.clone(), image: Some(it.image), finished_at: at }
+        }
+        (S::Queued { .. } | S::Preparing | S::Holding | S::Capturing(_), JobEvent::Skipped(reason)) => {
+            S::Skipped { reason: *reason, finished_at: at }
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,159 @@
+//! The transition table: every state and every event.
+
+use expect_test::expect;
+
+use super::*;
+use crate::class::Consistency;
+use crate::decision::{JobError, SkipReason};
+use crate::fixture::{at, job, policy};
+
+fn image(n: u8) -> ImageId {
+    format!("ami-{n:017x}").parse().unwrap()
+}
+
+fn intent(expected: Grade) -> Intent {
+    Intent {
+        name: "amikeep-test-nightly".parse().unwrap(),
+        asked: Consistency::Reboot,
+        mode: Consistency::Reboot,
+        reason: "class stateful".to_owned(),
+        expected,
+        grade_min: None,
+        volumes: Vec::new(),
+        instance_store_disks: None,
+        launched_at: at("2026-01-01T00:00:00Z"),
+        deadline: SignedDuration::from_hours(24),
+        recorded_at: at("2026-11-22T02:00:00Z"),
+    }
+}
+
+fn finished() -> Finished {
+    let captured_at = at("2026-11-22T02:00:05Z");
+    Finished { image: image(1), captured_at, grade: Grade::Clean, evidence: None, volumes: Vec::new() }
+}
+
+fn pending(offline: OfflineProof) -> JobState {
+    let accepted_at = at("2026-11-22T02:00:01Z");
+    JobState::Pending(Pending { image: image(1), accepted_at, stalled: false, offline })
+}
+
+fn error() -> JobError {
+    JobError::new("code", "message", "next step")
+}
+
+fn states() -> Vec<JobState> {
+    let finished_at = at("2026-11-22T03:00:00Z");
+    vec![
+        JobState::Queued { retry_at: None, waiting_for: None },
+        JobState::Preparing,
+        JobState::Holding,
+        JobState::Capturing(Capturing { unknown_since: None, name_in_use: false }),
+        pending(OfflineProof::Awaited),
+        JobState::Finishing(finished()),
+        JobState::Succeeded { image: finished(), finished_at },
+        JobState::Failed { error: error(), image: None, finished_at },
+        JobState::Skipped { reason: SkipReason::Vanished, finished_at },
+    ]
+}
+
+fn events() -> Vec<JobEvent> {
+    let retry_at = at("2026-11-22T02:05:00Z");
+    vec![
+        JobEvent::Started,
+        JobEvent::Deferred { retry_at, reason: "throttled".to_owned() },
+        JobEvent::Intended { class: "stateful".parse().unwrap(), intent: intent(Grade::Clean) },
+        JobEvent::OutcomeUnknown { reason: "timeout".to_owned() },
+        JobEvent::NameInUse,
+        JobEvent::Accepted { image: image(1) },
+        JobEvent::Adopted { image: image(1) },
+        JobEvent::Stalled,
+        JobEvent::OfflineChecked { still_stopped: true },
+        JobEvent::Available(finished()),
+        JobEvent::ImageFailed { image: image(1), retry_at, reason: "internal".to_owned() },
+        JobEvent::Graded { problem: None },
+        JobEvent::Failed(error()),
+        JobEvent::Skipped(SkipReason::Overlapped),
+    ]
+}
+
+fn in_state(state: JobState) -> Job {
+    Job { state, intent: Some(intent(Grade::Clean)), ..job(1, &policy("nightly")) }
+}
+
+#[test]
+fn every_event_in_every_state_is_decided() {
+    let at = at("2026-11-22T02:01:00Z");
+    let rows = events().into_iter().map(|event| {
+        let cells: Vec<String> = states()
+            .into_iter()
+            .filter_map(|state| {
+                let from = state.name();
+                let to = in_state(state).apply(&event, at).ok()?;
+                Some(format!("{from} -> {}", to.state.name()))
+            })
+            .collect();
+        format!("{:16}{}\n", event.as_str(), cells.join(", "))
+    });
+    let table: String = rows.collect();
+    expect![[r#"
+        started         queued -> preparing
+        deferred        queued -> queued, preparing -> queued, holding -> queued, capturing -> queued
+        intended        preparing -> capturing, holding -> capturing
+        outcome-unknown capturing -> capturing
+        name-in-use     capturing -> capturing
+        accepted        capturing -> pending
+        adopted         capturing -> pending
+        stalled         pending -> pending
+        offline-checked pending -> pending
+        available       pending -> finishing
+        image-failed    pending -> queued
+        graded          finishing -> succeeded
+        failed          queued -> failed, preparing -> failed, holding -> failed, capturing -> failed, pending -> failed, finishing -> failed
+        skipped         queued -> skipped, preparing -> skipped, holding -> skipped, capturing -> skipped
+    "#]]
+    .assert_eq(&table);
+}
+
+#[test]
+fn an_illegal_event_names_job_state_and_event() {
+    let error = in_state(JobState::Preparing).apply(&JobEvent::Stalled, at("2026-11-22T02:01:00Z")).unwrap_err();
+    assert!(error.to_string().ends_with("the event `stalled` cannot follow the state `preparing`"), "{error}");
+}
+
+#[test]
+fn another_jobs_image_cannot_finish_this_job() {
+    let available = JobEvent::Available(Finished { image: image(2), ..finished() });
+    assert!(in_state(pending(OfflineProof::NotApplicable)).apply(&available, at("2026-11-22T02:01:00Z")).is_err());
+}
+
+#[test]
+fn an_image_is_reported_as_stalled_once() {
+    let now = at("2026-11-23T03:00:00Z");
+    let stalled = in_state(pending(OfflineProof::NotApplicable)).apply(&JobEvent::Stalled, now).unwrap();
+    assert!(stalled.clone().apply(&JobEvent::Stalled, now).is_err());
+    // It stays watched, and counts if it becomes available after all.
+    assert_eq!(stalled.apply(&JobEvent::Available(finished()), now).unwrap().state.name(), StateName::Finishing);
+}
+
+#[test]
+fn a_further_image_of_a_job_gets_a_further_number() {
+    let now = at("2026-11-22T02:20:00Z");
+    let failed = JobEvent::ImageFailed { image: image(1), retry_at: now, reason: "internal".to_owned() };
+    let job = in_state(pending(OfflineProof::NotApplicable)).apply(&failed, now).unwrap();
+    assert_eq!(job.number.get(), 2);
+    // An unknown outcome keeps its number, and so its name.
+    let capturing = JobState::Capturing(Capturing { unknown_since: None, name_in_use: false });
+    let deferred = JobEvent::Deferred { retry_at: now, reason: "not found by name".to_owned() };
+    assert_eq!(in_state(capturing).apply(&deferred, now).unwrap().number, ImageNumber::FIRST);
+}
+
+#[test]
+fn only_an_image_of_a_stopped_instance_waits_for_its_proof() {
+    for (expected, want) in [(Grade::Offline, OfflineProof::Awaited), (Grade::Crash, OfflineProof::NotApplicable)] {
+        let capturing = JobState::Capturing(Capturing { unknown_since: None, name_in_use: false });
+        let job = Job { intent: Some(intent(expected)), ..in_state(capturing) };
+        let job = job.apply(&JobEvent::Accepted { image: image(1) }, at("2026-11-22T02:00:01Z")).unwrap();
+        let JobState::Pending(pending) = job.state else { panic!("{expected}") };
+        assert_eq!(pending.offline, want, "{expected}");
+    }
+}

@@ -1,0 +1,262 @@
+//! The planner: from what is known to what is to be done now. Total, synchronous and pure.
+//!
+//! An action leaves nothing to decide: name, mode and tags of an image are fixed here. A retry is no loop but a time in
+//! the data (`retry_at`), and the planner says when it wants to be asked again. Once everything is done, a plan is
+//! empty until that time; the tests call this "settled".
+
+mod fires;
+mod jobs;
+mod observe;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fire::{Cursor, DueFires, StartReason};
+use crate::grade::Grade;
+use crate::id::{AccountId, AccountName, ClassName, InstanceId, JobId, PolicyName, RequestId};
+use crate::instance::Instance;
+use crate::job::{Intent, Job, JobEvent};
+use crate::policy::PolicySet;
+
+/// Facts older than this are read again before a decision is acted upon: the decision is taken right before the call.
+pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
+
+/// The most ids in one question to EC2: the values that one filter takes.
+pub const BATCH_MAX: usize = 200;
+
+/// The most jobs whose grade is written in one call. `CreateTags` takes 1,000 resources, and an image with all its
+/// snapshots is rarely more than ten.
+pub const GRADE_BATCH_MAX: usize = 90;
+
+/// All that a plan depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInputs<'a> {
+    /// The present moment.
+    pub now: Timestamp,
+    /// What should happen.
+    pub policy_set: &'a PolicySet,
+    /// How far each policy has been planned in each account.
+    pub cursors: &'a BTreeMap<(PolicyName, AccountName), Cursor>,
+    /// Every job that has not ended.
+    pub jobs: &'a BTreeMap<JobId, Job>,
+    /// Jobs that an action is working on at this moment.
+    pub busy: &'a BTreeSet<JobId>,
+    /// What is known of each account.
+    pub accounts: &'a BTreeMap<AccountName, AccountView>,
+    /// The most jobs from `preparing` to `capturing` at a time.
+    pub jobs_max: usize,
+    /// What this engine is there for.
+    pub scope: &'a Scope,
+}
+
+/// What an engine is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The daemon: everything.
+    Everything,
+    /// A command without a daemon: its own requests alone.
+    Requests(BTreeSet<RequestId>),
+}
+
+impl Scope {
+    fn covers(&self, job: &Job) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Requests(requests) => job.request.is_some_and(|request| requests.contains(&request)),
+        }
+    }
+}
+
+/// What is known of an account, read from EC2 by the engine that holds it.
+#[derive(Debug, Clone, Default)]
+pub struct AccountView {
+    /// Its id, once the credentials have been asked.
+    pub id: Option<AccountId>,
+    /// Nothing is read before this: the last read failed.
+    pub retry_at: Option<Timestamp>,
+    /// Why the last read failed.
+    pub last_error: Option<String>,
+    /// The last complete listing of instances.
+    pub inventory: Option<Inventory>,
+    /// What was last seen of single instances.
+    pub facts: BTreeMap<InstanceId, SeenFacts>,
+    /// When EC2 was last asked about the image of a job.
+    pub looked_at: BTreeMap<JobId, Timestamp>,
+    /// Reads that are under way.
+    pub reading: BTreeSet<Reading>,
+}
+
+/// A complete listing of instances.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// When it was begun.
+    pub at: Timestamp,
+    /// The instances.
+    pub instances: BTreeMap<InstanceId, Instance>,
+}
+
+/// What was last seen of one instance.
+#[derive(Debug, Clone)]
+pub struct SeenFacts {
+    /// When.
+    pub at: Timestamp,
+    /// The instance; `None` if a complete answer did not contain it.
+    pub instance: Option<Instance>,
+}
+
+/// The kinds of reads, of which one each is under way per account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reading {
+    /// Whose credentials these are.
+    Identity,
+    /// Every instance.
+    Inventory,
+    /// Some instances.
+    Instances,
+    /// Images by name.
+    Names,
+    /// Images by id, with their snapshots.
+    Images,
+    /// Writing grades.
+    Grades,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Ask whose credentials these are.
+    ObserveIdentity {
+        /// The account.
+        account: AccountName,
+    },
+    /// List every instance.
+    ObserveInventory {
+        /// The account.
+        account: AccountName,
+    },
+    /// Describe these instances.
+    ObserveInstances {
+        /// The account.
+        account: AccountName,
+        /// At most [`BATCH_MAX`].
+        instances: Vec<InstanceId>,
+    },
+    /// Let a policy start from now, or note that it is switched off.
+    RecordCursor {
+        /// The cursor to store.
+        cursor: Cursor,
+        /// Why it starts from now; `None` when it is switched off.
+        reason: Option<StartReason>,
+    },
+    /// Write down fires and their jobs.
+    RecordFire(FireAction),
+    /// Commit the intent, then ask for the image.
+    RequestImage(Box<RequestAction>),
+    /// Look images up by name, to settle an unknown outcome.
+    LookUpNames {
+        /// The account.
+        account: AccountName,
+        /// At most [`BATCH_MAX`].
+        jobs: Vec<JobId>,
+    },
+    /// See how far images are.
+    PollImages {
+        /// The account.
+        account: AccountName,
+        /// At most [`BATCH_MAX`].
+        jobs: Vec<JobId>,
+    },
+    /// Write a grade on images and snapshots.
+    WriteGrades {
+        /// The account.
+        account: AccountName,
+        /// The grade they share.
+        grade: Grade,
+        /// At most [`GRADE_BATCH_MAX`].
+        jobs: Vec<JobId>,
+    },
+    /// Write down an event that needs no call.
+    Record {
+        /// The job.
+        job: JobId,
+        /// The event.
+        event: JobEvent,
+    },
+}
+
+/// Fires of one policy in one account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FireAction {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The account.
+    pub account: AccountName,
+    /// Its id; known whenever a fire runs.
+    pub account_id: Option<AccountId>,
+    /// Where the cursor was.
+    pub planned_from: Timestamp,
+    /// What is due.
+    pub due: DueFires,
+    /// The instances of the fire that runs.
+    pub matched: Vec<Matched>,
+    /// Why fires were missed, where that is known.
+    pub note: Option<String>,
+}
+
+/// An instance that a fire covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The class it has, as far as that can be told now.
+    pub class: ClassName,
+}
+
+/// An image to be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestAction {
+    /// The job.
+    pub job: JobId,
+    /// The account.
+    pub account: AccountName,
+    /// The class that applies.
+    pub class: ClassName,
+    /// The intent to commit.
+    pub intent: Intent,
+    /// The tags for the image and its snapshots.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What to do now, what to know, and when to ask again.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a plan that nobody executes does nothing"]
+pub struct Plan {
+    /// To be done now, in any order.
+    pub actions: Vec<Action>,
+    /// What the planner is waiting for, for people.
+    pub notes: Vec<String>,
+    /// When the answer will be another one though nothing else happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Plan {
+    fn wake_no_later_than(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// Plans. See the module.
+pub fn plan(inputs: &PlanInputs<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let mut needs = observe::Needs::default();
+    if *inputs.scope == Scope::Everything {
+        fires::plan_fires(inputs, &mut needs, &mut plan);
+    }
+    jobs::plan_jobs(inputs, &mut needs, &mut plan);
+    observe::plan_observations(inputs, needs, &mut plan);
+    plan
+}
+
+#[cfg(test)]
+mod tests;

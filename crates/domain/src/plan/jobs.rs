@@ -1,0 +1,318 @@
+//! The next step of every open job.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::class::Consistency;
+use crate::decision::{
+    Capture, Decision, Facts, JobError, Question, SkipReason, decide, start_within_passed, wait_until,
+};
+use crate::grade::Grade;
+use crate::id::{AccountName, InstanceId, JobId};
+use crate::image_name::ImageName;
+use crate::instance::Instance;
+use crate::job::{Intent, Job, JobEvent, JobKey, JobState, Pending};
+use crate::plan::observe::{Needs, may_read};
+use crate::plan::{
+    AccountView, Action, BATCH_MAX, FACTS_FRESH_FOR, GRADE_BATCH_MAX, Plan, PlanInputs, Reading, RequestAction,
+};
+use crate::policy::{Policy, saturating_add};
+use crate::tags;
+
+/// How often an unknown outcome is looked up. EC2 shows most images within seconds.
+const LOOK_UP_EVERY: SignedDuration = SignedDuration::from_secs(5);
+/// The least and the most time between two looks at a pending image. Images take minutes to hours, so the wait grows
+/// with the age of the image: EC2 asks pollers to begin late and to slow down.
+const POLL_EVERY_MIN: SignedDuration = SignedDuration::from_secs(2);
+const POLL_EVERY_MAX: SignedDuration = SignedDuration::from_secs(60);
+/// A stalled image is looked at this often.
+const POLL_STALLED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// Images that are nearly due are looked at in the same call.
+const POLL_TOGETHER_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// What is gathered while walking over the jobs.
+#[derive(Default)]
+struct Gathered {
+    look_ups: BTreeMap<AccountName, Vec<JobId>>,
+    polls: BTreeMap<AccountName, Vec<(Timestamp, JobId)>>,
+    grades: BTreeMap<(AccountName, Grade), Vec<JobId>>,
+}
+
+pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
+    let mut gathered = Gathered::default();
+    let mut waiting: Vec<&Job> = Vec::new();
+    for job in inputs.jobs.values().filter(|job| inputs.scope.covers(job) && !inputs.busy.contains(&job.id)) {
+        let Some(view) = usable_account(inputs, job, needs, plan) else { continue };
+        match &job.state {
+            JobState::Queued { .. } | JobState::Preparing | JobState::Holding => waiting.push(job),
+            JobState::Capturing(_) => gather_look_up(inputs, job, view, &mut gathered, plan),
+            JobState::Pending(pending) => gather_poll(inputs, job, pending, view, &mut gathered, plan),
+            JobState::Finishing(image) => {
+                gathered.grades.entry((job.account_name.clone(), image.grade)).or_default().push(job.id);
+            }
+            JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Skipped { .. } => {}
+        }
+    }
+    plan_starts(inputs, waiting, needs, plan);
+    plan_gathered(inputs, gathered, plan);
+}
+
+/// The account of a job, if it is still the one that the job was made for. Asking another account for the job's image
+/// would find nothing and draw the wrong conclusion from it.
+fn usable_account<'a>(
+    inputs: &PlanInputs<'a>,
+    job: &Job,
+    needs: &mut Needs,
+    plan: &mut Plan,
+) -> Option<&'a AccountView> {
+    let rules = inputs.policy_set.accounts.get(&job.account_name);
+    let view = inputs.accounts.get(&job.account_name);
+    let (Some(rules), Some(view)) = (rules, view) else {
+        plan.notes.push(format!("job {} waits: account {} is not in the configuration", job.id, job.account_name));
+        return None;
+    };
+    let Some(id) = &view.id else {
+        needs.identity(&job.account_name);
+        plan.notes.push(format!("job {} waits for the credentials of account {}", job.id, job.account_name));
+        return None;
+    };
+    if *id != job.key.account || rules.region != job.key.region {
+        plan.notes.push(format!(
+            "job {} waits: account {} was {} in {} and is now {id} in {}",
+            job.id, job.account_name, job.key.account, job.key.region, rules.region
+        ));
+        return None;
+    }
+    Some(view)
+}
+
+fn gather_look_up(inputs: &PlanInputs<'_>, job: &Job, view: &AccountView, gathered: &mut Gathered, plan: &mut Plan) {
+    let due_at = view.looked_at.get(&job.id).map_or(inputs.now, |at| saturating_add(*at, LOOK_UP_EVERY));
+    if due_at <= inputs.now {
+        gathered.look_ups.entry(job.account_name.clone()).or_default().push(job.id);
+    } else {
+        plan.wake_no_later_than(due_at);
+    }
+}
+
+fn gather_poll(
+    inputs: &PlanInputs<'_>,
+    job: &Job,
+    pending: &Pending,
+    view: &AccountView,
+    gathered: &mut Gathered,
+    plan: &mut Plan,
+) {
+    if let Some(intent) = job.intent.as_ref().filter(|_| !pending.stalled) {
+        let stalls_at = saturating_add(pending.accepted_at, intent.deadline);
+        if stalls_at <= inputs.now {
+            plan.actions.push(Action::Record { job: job.id, event: JobEvent::Stalled });
+        } else {
+            plan.wake_no_later_than(stalls_at);
+        }
+    }
+    let last_look = view.looked_at.get(&job.id).copied().unwrap_or(pending.accepted_at);
+    let due_at = saturating_add(last_look, poll_every(pending, last_look));
+    gathered.polls.entry(job.account_name.clone()).or_default().push((due_at, job.id));
+}
+
+/// A quarter of the age, so that a look is never later than a fifth of the time the image takes.
+fn poll_every(pending: &Pending, now: Timestamp) -> SignedDuration {
+    if pending.stalled {
+        return POLL_STALLED_EVERY;
+    }
+    (now.duration_since(pending.accepted_at) / 4).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX)
+}
+
+fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered, plan: &mut Plan) {
+    for (account, jobs) in gathered.look_ups {
+        if may_read(inputs, &account, Reading::Names, plan) {
+            let jobs = jobs.into_iter().take(BATCH_MAX).collect();
+            plan.actions.push(Action::LookUpNames { account, jobs });
+        }
+    }
+    for (account, mut polls) in gathered.polls {
+        polls.sort();
+        let Some((first_due_at, _)) = polls.first() else { continue };
+        if inputs.now < *first_due_at {
+            plan.wake_no_later_than(*first_due_at);
+        } else if may_read(inputs, &account, Reading::Images, plan) {
+            let until = saturating_add(inputs.now, POLL_TOGETHER_WITHIN);
+            let due = polls.into_iter().filter(|(due_at, _)| *due_at <= until).take(BATCH_MAX);
+            plan.actions.push(Action::PollImages { account, jobs: due.map(|(_, job)| job).collect() });
+        }
+    }
+    for ((account, grade), jobs) in gathered.grades {
+        if may_read(inputs, &account, Reading::Grades, plan) {
+            let jobs = jobs.into_iter().take(GRADE_BATCH_MAX).collect();
+            plan.actions.push(Action::WriteGrades { account, grade, jobs });
+        }
+    }
+}
+
+/// Jobs that wait for their turn, oldest first. One instance has one image in the making at a time: another request would
+/// fail, and a reboot would kill the image that is pending.
+fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Needs, plan: &mut Plan) {
+    waiting.sort_by_key(|job| (job.window.start_at, job.id));
+    let mut occupied: BTreeSet<(&AccountName, &InstanceId)> =
+        inputs.jobs.values().filter(|job| occupies(job, inputs)).map(instance_of).collect();
+    let mut room = inputs.jobs_max.saturating_sub(inputs.jobs.values().filter(|job| takes_room(job, inputs)).count());
+    for job in waiting {
+        let ready_at = ready_at(job);
+        if inputs.now < ready_at {
+            plan.wake_no_later_than(ready_at);
+            continue;
+        }
+        if occupied.contains(&instance_of(job)) {
+            plan_overlapped(inputs, job, plan);
+        } else if room == 0 {
+            // A job that ends makes room and wakes the engine; a job that can no longer start must not wait for that.
+            plan_late(inputs, job, ": all the room of max_concurrent_jobs was taken", plan);
+        } else if plan_start(inputs, job, needs, plan) {
+            room -= 1;
+            occupied.insert(instance_of(job));
+        }
+    }
+}
+
+fn instance_of(job: &Job) -> (&AccountName, &InstanceId) {
+    (&job.account_name, &job.key.instance)
+}
+
+fn occupies(job: &Job, inputs: &PlanInputs<'_>) -> bool {
+    inputs.busy.contains(&job.id) || matches!(job.state, JobState::Capturing(_) | JobState::Pending(_))
+}
+
+fn takes_room(job: &Job, inputs: &PlanInputs<'_>) -> bool {
+    match job.state {
+        JobState::Capturing(_) => true,
+        JobState::Queued { .. } | JobState::Preparing | JobState::Holding => inputs.busy.contains(&job.id),
+        _ => false,
+    }
+}
+
+fn ready_at(job: &Job) -> Timestamp {
+    match &job.state {
+        JobState::Queued { retry_at: Some(retry_at), .. } => job.window.start_at.max(*retry_at),
+        _ => job.window.start_at,
+    }
+}
+
+fn plan_overlapped(inputs: &PlanInputs<'_>, job: &Job, plan: &mut Plan) {
+    if job.window.start_by < inputs.now {
+        let event = JobEvent::Skipped(SkipReason::Overlapped);
+        plan.actions.push(Action::Record { job: job.id, event });
+    } else {
+        plan.wake_no_later_than(just_after(job.window.start_by));
+        plan.notes.push(format!("job {} waits: an image of {} is pending", job.id, job.key.instance));
+    }
+}
+
+fn plan_late(inputs: &PlanInputs<'_>, job: &Job, waited_for: &str, plan: &mut Plan) {
+    if job.window.start_by < inputs.now {
+        let event = JobEvent::Failed(start_within_passed(job.window, waited_for));
+        plan.actions.push(Action::Record { job: job.id, event });
+    } else {
+        plan.wake_no_later_than(just_after(job.window.start_by));
+    }
+}
+
+fn just_after(at: Timestamp) -> Timestamp {
+    saturating_add(at, SignedDuration::from_nanos(1))
+}
+
+/// Plans the next step of a job whose turn it is; true if it takes room.
+fn plan_start(inputs: &PlanInputs<'_>, job: &Job, needs: &mut Needs, plan: &mut Plan) -> bool {
+    let Some(policy) = inputs.policy_set.policies.get(&job.key.policy) else {
+        let event = JobEvent::Failed(policy_gone(&job.key));
+        plan.actions.push(Action::Record { job: job.id, event });
+        return false;
+    };
+    let Some(view) = inputs.accounts.get(&job.account_name) else { return false };
+    let Some(facts) = fresh_facts(view, &job.key.instance, inputs.now) else {
+        needs.instance(&job.account_name, &job.key.instance);
+        let last_error = view.last_error.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+        plan_late(inputs, job, &last_error, plan);
+        // It takes room, so that facts are read for jobs that can start and not for a thousand that wait behind them.
+        return true;
+    };
+    let question = Question {
+        policy,
+        classes: &inputs.policy_set.classes,
+        facts,
+        window: job.window,
+        asked: job.asked,
+        now: inputs.now,
+    };
+    let (event, takes_room) = match (decide(&question), facts) {
+        (Decision::Capture(capture), Facts::Seen(instance)) => {
+            let request = request_action(inputs, job, policy, capture, instance);
+            plan.actions.push(Action::RequestImage(Box::new(request)));
+            return true;
+        }
+        (Decision::Capture(_), Facts::Gone) => return false,
+        (Decision::Wait { until, reason }, _) => {
+            // Never past the end of the window: there the decision says what was waited for in vain.
+            let retry_at = wait_until(until, inputs.now).min(just_after(job.window.start_by));
+            (JobEvent::Deferred { retry_at, reason: reason.to_string() }, false)
+        }
+        (Decision::Skip(reason), _) => (JobEvent::Skipped(reason), false),
+        (Decision::Fail(error), _) => (JobEvent::Failed(error), false),
+    };
+    plan.actions.push(Action::Record { job: job.id, event });
+    takes_room
+}
+
+fn policy_gone(key: &JobKey) -> JobError {
+    JobError::new(
+        "policy_gone",
+        format!("policy {} was removed from the configuration before its backup of {} began", key.policy, key.instance),
+        "nothing, if that was meant; else put the policy back, and it runs at its next time",
+    )
+}
+
+fn fresh_facts<'a>(view: &'a AccountView, instance: &InstanceId, now: Timestamp) -> Option<Facts<'a>> {
+    let fresh = |at: Timestamp| now.duration_since(at).abs() <= FACTS_FRESH_FOR;
+    if let Some(seen) = view.facts.get(instance).filter(|seen| fresh(seen.at)) {
+        return Some(seen.instance.as_ref().map_or(Facts::Gone, Facts::Seen));
+    }
+    let inventory = view.inventory.as_ref().filter(|inventory| fresh(inventory.at))?;
+    Some(inventory.instances.get(instance).map_or(Facts::Gone, Facts::Seen))
+}
+
+fn request_action(
+    inputs: &PlanInputs<'_>,
+    job: &Job,
+    policy: &Policy,
+    capture: Capture,
+    instance: &Instance,
+) -> RequestAction {
+    let key = &job.key;
+    let owner = &inputs.policy_set.owner;
+    let name = ImageName::for_backup(owner, &key.policy, &key.instance, key.scheduled_at, job.number);
+    let mode: Consistency = capture.mode;
+    let identity = tags::Identity {
+        owner,
+        instance: &key.instance,
+        job: job.id,
+        scheduled_at: key.scheduled_at,
+        class: &capture.class,
+        mode,
+    };
+    let tags = tags::for_image(&identity, policy, instance);
+    let intent = Intent {
+        name,
+        asked: capture.asked,
+        mode,
+        reason: capture.reason.to_string(),
+        expected: capture.expected,
+        grade_min: capture.grade_min,
+        volumes: instance.volumes.clone(),
+        instance_store_disks: instance.instance_store_disks,
+        launched_at: instance.launched_at,
+        deadline: policy.deadline,
+        recorded_at: inputs.now,
+    };
+    RequestAction { job: job.id, account: job.account_name.clone(), class: capture.class, intent, tags }
+}
