@@ -1,0 +1,69 @@
+//! Tools that the checks use and the workspace does not build: the real `aws` command line and `cargo-deny`.
+//!
+//! They are installed once, below `target/tools`, and nowhere else on the machine. Their versions are pinned here, so
+//! that two machines judge alike.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::process;
+
+/// The variable that hands the `aws` program's path to the tests.
+pub(crate) const AWS_VARIABLE: &str = "AMIKEEP_TEST_AWS";
+
+const AWS_CLI_VERSION: &str = "1.46.3";
+
+/// What installs `cargo-deny`, but for the place. The debug build takes a minute and a half instead of several.
+pub(crate) const DENY_INSTALL: [&str; 6] = ["install", "cargo-deny", "--version", "0.20.2", "--locked", "--debug"];
+
+/// The `aws` program of the tests, if [`install_aws`] has already made it.
+pub(crate) fn installed_aws(root: &Path) -> Option<PathBuf> {
+    let program = environment(root).join("bin/aws");
+    // A broken or half-made environment has the file but does not answer.
+    process::answer(process::command(&program, root).arg("--version"))?;
+    Some(program)
+}
+
+/// Makes the virtual environment once, and returns the `aws` program in it.
+pub(crate) fn install_aws(root: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(program) = installed_aws(root) {
+        return Ok(program);
+    }
+    let environment = environment(root);
+    if environment.exists() {
+        fs::remove_dir_all(&environment).with_context(|| format!("cannot remove {}", environment.display()))?;
+    }
+    process::run(process::command("python3", root).args(["-m", "venv"]).arg(&environment))
+        .context("python3 with its venv module is needed (Debian: python3-venv)")?;
+    let package = format!("awscli=={AWS_CLI_VERSION}");
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package];
+    process::run(process::command(environment.join("bin/python"), root).args(pip))
+        .with_context(|| format!("pip cannot install {package}"))?;
+    match installed_aws(root) {
+        Some(program) => Ok(program),
+        None => bail!("{package} is installed in {} but does not run", environment.display()),
+    }
+}
+
+/// The machine's own `cargo-deny`, else the one that [`install_deny`] has made.
+pub(crate) fn installed_deny(root: &Path) -> Option<PathBuf> {
+    let candidates = [PathBuf::from("cargo-deny"), deny_directory(root).join("bin/cargo-deny")];
+    candidates.into_iter().find(|program| process::answer(process::command(program, root).arg("--version")).is_some())
+}
+
+/// Compiles `cargo-deny`, and returns the program.
+pub(crate) fn install_deny(root: &Path) -> anyhow::Result<PathBuf> {
+    let directory = deny_directory(root);
+    process::run(process::cargo(root, &DENY_INSTALL).arg("--root").arg(&directory))?;
+    Ok(directory.join("bin/cargo-deny"))
+}
+
+fn deny_directory(root: &Path) -> PathBuf {
+    root.join("target/tools/cargo-deny")
+}
+
+fn environment(root: &Path) -> PathBuf {
+    root.join("target/tools/awscli")
+}
