@@ -1,0 +1,72 @@
+//! From what a file says to what it means: everything that can be wrong between values.
+//!
+//! Each function returns `None` only after something was reported, here or by the reader. It must look at all of its
+//! keys before it returns: an early return would hide errors that the author could mend in the same go.
+
+mod accounts;
+mod classes;
+mod freezes;
+mod policies;
+mod references;
+
+use amikeep_domain::policy::PolicySet;
+use amikeep_domain::schedule::Schedule;
+
+use crate::build::policies::Others;
+use crate::build::references::Known;
+use crate::config::{Config, Daemon, Listen};
+use crate::findings::{At, Findings};
+use crate::keys::{DaemonKeys, RootKeys};
+use crate::value::Located;
+use crate::value::time::{Cron, UTC};
+
+/// The configuration, if everything that it is made of is there.
+pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Config> {
+    let known = Known::of(root);
+    let daemon = root.daemon.get().and_then(|keys| build_daemon(keys, findings));
+    let accounts = accounts::build(root.accounts.get(), findings);
+    let freezes = freezes::build(root.freezes.get(), findings);
+    let classes = classes::build(root.classes.get(), &known, findings);
+    let others = Others { known: &known, accounts: &accounts, classes: &classes };
+    let policies = policies::build(root.policies.get(), &others, findings);
+    // A name that points nowhere is reported already; that nobody points to the right one follows from it.
+    if !findings.has_errors() {
+        references::warn_unused(root, findings);
+    }
+
+    let daemon = daemon?;
+    let rules = accounts.iter().map(|(name, account)| (name.clone(), accounts::rules(account))).collect();
+    let policy_set = PolicySet { owner: daemon.owner.clone(), policies, classes, accounts: rules };
+    Some(Config { daemon, accounts, policy_set, freezes })
+}
+
+fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon> {
+    if let Some(Located { value: Listen::On(_), at }) = keys.listen.given() {
+        findings
+            .warn(at, "the status page is not part of this version, so nothing will listen")
+            .suggest("leave the key out until it is");
+    }
+    Some(Daemon {
+        owner: keys.owner.get()?.clone(),
+        database: keys.database.get()?.0.clone(),
+        listen: *keys.listen.get()?,
+        max_concurrent_jobs: usize::try_from(keys.max_concurrent_jobs.get()?.0).ok()?,
+        shutdown_grace: keys.shutdown_grace.get()?.0,
+        prune_schedule: schedule(keys.prune_schedule.located()?, UTC, findings)?,
+    })
+}
+
+/// The schedule of an expression that was accepted, in a zone that was accepted.
+fn schedule(cron: &Located<Cron>, zone: &str, findings: &mut Findings<'_>) -> Option<Schedule> {
+    // Both were checked when they were read, so this reports nothing; it must not be silent if that ever changes.
+    let parsed = Schedule::parse(&cron.value.0, zone);
+    if let Err(error) = &parsed {
+        findings.error(&cron.at, error.to_string());
+    }
+    parsed.ok()
+}
+
+/// A key inside a table, shown at the table's name: for what is missing there, or wrong between its keys.
+fn inside(table: &At, key: &str) -> At {
+    table.child(key, table.span.clone())
+}
