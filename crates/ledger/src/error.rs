@@ -1,0 +1,431 @@
+//! Every way in which the ledger can fail, each with the operation, its ids, and what to do about it.
+//!
+//! Nothing here shows a type of the database driver: [`FileError`] says what became of the file in the words of an
+//! operator, and keeps the driver's own error only as an opaque source.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use amikeep_domain::id::{AccountId, AccountName, JobId, PolicyName, Region, RequestId};
+use amikeep_domain::job::IllegalTransition;
+
+/// What the file or its disk refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// What is in the file contradicts itself.
+    #[error(
+        "the ledger {path} is damaged ({detail}): stop amikeep, keep the file and those beside it for inspection, and \
+         restore a backup as docs/ledger.md describes"
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// Reading works, writing does not.
+    #[error("the ledger {path} is read-only: remount its file system writable, or correct the mode of the file")]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No room on the disk, or in the quota.
+    #[error("the disk that holds the ledger {path} is full: free some space; all that was committed is safe")]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another program held its lock longer than amikeep waits.
+    #[error(
+        "the ledger {path} is locked by another program: end it (`fuser {path}` names it; an open sqlite3 shell or a \
+         copying tool is the usual one)"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system says no.
+    #[error("permission denied on {path}: give the user that amikeep runs as access to the ledger and its directory")]
+    Permission {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// It cannot be opened, for a reason that `SQLite` does not tell.
+    #[error(
+        "the ledger {path} cannot be opened ({detail}): amikeep keeps two files beside it, -wal and -shm, and must be \
+         allowed to create them in its directory"
+    )]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
+        detail: String,
+    },
+    /// The disk failed.
+    #[error(
+        "reading or writing the ledger {path} failed ({detail}): look for a quota that is used up, and into the \
+         kernel's log for errors of its disk"
+    )]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
+        detail: String,
+    },
+    /// Anything else: most likely a bug.
+    #[error("the ledger {path} refused the operation")]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Everything that the ledger's methods return as an error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// There is no such file.
+    #[error(
+        "there is no ledger at {path}: the first start of `amikeep daemon` creates it; if there should be one, look at \
+         `database` under [daemon]"
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A new ledger has no directory to be in.
+    #[error("the ledger {path} cannot be created: create its directory first, for the user that amikeep runs as")]
+    NoDirectory {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file is something else. It is left as it is.
+    #[error(
+        "{path} is no amikeep ledger: {detail}; it is left untouched: restore a backup, move it away, or set \
+         `database` under [daemon] to another file"
+    )]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it seems to be.
+        detail: String,
+    },
+    /// Written by a newer release.
+    #[error(
+        "the ledger {path} has schema {found}, and this amikeep knows {known} at most: install the newer release that \
+         wrote it, or restore a backup from before the upgrade"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema of the file.
+        found: i64,
+        /// The newest schema that this release knows.
+        known: i64,
+    },
+    /// Written by an older release, and only the engine may migrate it.
+    #[error(
+        "the ledger {path} has schema {found}, and this amikeep needs {known}: restart the daemon, which migrates it"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The schema of the file.
+        found: i64,
+        /// The schema that this release needs.
+        known: i64,
+    },
+    /// A migration did not go through. The file is as it was before.
+    #[error("the ledger {path} could not be migrated: {detail}")]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
+        detail: String,
+    },
+    /// The lock that was given belongs to another ledger.
+    #[error("the engine's lock is on {locked}, and not on the ledger {path}")]
+    OtherLock {
+        /// The ledger.
+        path: PathBuf,
+        /// The ledger whose lock it is.
+        locked: PathBuf,
+    },
+    /// The ledger was not opened for this.
+    #[error("the ledger {path} was opened by a command that may not write this")]
+    NotForWriting {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What became of the file while it was opened or checked.
+    #[error(transparent)]
+    File(#[from] FileError),
+
+    /// A value that this release cannot have written.
+    #[error("table {table}, row {row}: the value of {column} cannot be read")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The key of the row.
+        row: String,
+    },
+    /// An event that cannot follow.
+    #[error(transparent)]
+    IllegalTransition(#[from] IllegalTransition),
+    /// The stored job is not the one that the event was meant for.
+    #[error("job {job} was changed by somebody else, so the event `{event}` was not recorded")]
+    Conflict {
+        /// The job.
+        job: JobId,
+        /// The event.
+        event: &'static str,
+    },
+    /// There is no such job.
+    #[error("there is no job {job}")]
+    UnknownJob {
+        /// The job.
+        job: JobId,
+    },
+    /// There is no such request.
+    #[error("there is no request {request}")]
+    UnknownRequest {
+        /// The request.
+        request: RequestId,
+    },
+    /// The request was planned or refused before.
+    #[error("request {request} is settled already")]
+    RequestSettled {
+        /// The request.
+        request: RequestId,
+    },
+    /// Every nominal time that a manual job could have had is taken.
+    #[error("request {request} finds no free second for its job")]
+    NoFreeTime {
+        /// The request.
+        request: RequestId,
+    },
+
+    /// A start or a stop was not recorded.
+    #[error("failed to record the {what} of the engine")]
+    RecordRun {
+        /// Which of the two.
+        what: &'static str,
+        /// Why.
+        source: FileError,
+    },
+    /// What was learnt of an account was not recorded.
+    #[error("failed to record what was learnt of account {account}")]
+    RecordAccount {
+        /// The account.
+        account: AccountName,
+        /// Why.
+        source: FileError,
+    },
+    /// An inventory was not recorded.
+    #[error("failed to record an inventory of account {account}")]
+    RecordInventory {
+        /// The account.
+        account: AccountName,
+        /// Why.
+        source: FileError,
+    },
+    /// A cursor was not recorded.
+    #[error("failed to record how far policy {policy} is planned in account {account}")]
+    RecordCursor {
+        /// The policy.
+        policy: PolicyName,
+        /// The account.
+        account: AccountName,
+        /// Why.
+        source: FileError,
+    },
+    /// A fire was not recorded.
+    #[error("failed to record a fire of policy {policy} in account {account}")]
+    RecordFire {
+        /// The policy.
+        policy: PolicyName,
+        /// The account.
+        account: AccountName,
+        /// Why.
+        source: FileError,
+    },
+    /// A request, or what became of it, was not recorded.
+    #[error("failed to record request {request}")]
+    RecordRequest {
+        /// The request.
+        request: RequestId,
+        /// Why.
+        source: FileError,
+    },
+    /// An event was not recorded.
+    #[error("failed to record the event `{event}` of job {job}")]
+    RecordEvent {
+        /// The job.
+        job: JobId,
+        /// The event.
+        event: &'static str,
+        /// Why.
+        source: FileError,
+    },
+    /// Several events were not recorded; none of them was.
+    #[error("failed to record {count} events")]
+    RecordEvents {
+        /// How many.
+        count: usize,
+        /// Why.
+        source: FileError,
+    },
+    /// A listing was not recorded.
+    #[error("failed to record the images seen in account {account}, {region}")]
+    RecordImagesSeen {
+        /// The account.
+        account: AccountId,
+        /// The region.
+        region: Region,
+        /// Why.
+        source: FileError,
+    },
+    /// A question was not answered.
+    #[error("failed to read {what}")]
+    Read {
+        /// What was asked for.
+        what: String,
+        /// Why.
+        source: FileError,
+    },
+}
+
+impl LedgerError {
+    /// What the file or its disk refused, where that is the cause: a full disk is waited out, a damaged file is not.
+    pub fn file_error(&self) -> Option<&FileError> {
+        match self {
+            Self::File(source)
+            | Self::RecordRun { source, .. }
+            | Self::RecordAccount { source, .. }
+            | Self::RecordInventory { source, .. }
+            | Self::RecordCursor { source, .. }
+            | Self::RecordFire { source, .. }
+            | Self::RecordRequest { source, .. }
+            | Self::RecordEvent { source, .. }
+            | Self::RecordEvents { source, .. }
+            | Self::RecordImagesSeen { source, .. }
+            | Self::Read { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// An error inside a use-case, before it is known which one: the driver's own, or one that is complete already.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The driver's, still without the operation.
+    Sql(sqlx::Error),
+    /// Complete.
+    Ledger(LedgerError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl Failure {
+    /// Completes the error by the operation during which it came.
+    pub(crate) fn during(self, path: &Path, operation: impl FnOnce(FileError) -> LedgerError) -> LedgerError {
+        match self {
+            Self::Sql(error) => operation(FileError::from_sql(path, error)),
+            Self::Ledger(error) => error,
+        }
+    }
+}
+
+/// `SQLite`'s result codes, <https://www.sqlite.org/rescode.html>.
+mod code {
+    pub(super) const PERM: i32 = 3;
+    pub(super) const BUSY: i32 = 5;
+    pub(super) const LOCKED: i32 = 6;
+    pub(super) const READONLY: i32 = 8;
+    pub(super) const IOERR: i32 = 10;
+    pub(super) const CORRUPT: i32 = 11;
+    pub(super) const FULL: i32 = 13;
+    pub(super) const CANTOPEN: i32 = 14;
+    pub(super) const AUTH: i32 = 23;
+    pub(super) const NOTADB: i32 = 26;
+
+    /// The file `-shm` could not be made longer, which is how opening a ledger on a full disk ends.
+    pub(super) const IOERR_SHMSIZE: i32 = IOERR | (19 << 8);
+}
+
+/// The result code, with its details in the higher bits.
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    extended_code(error).map(|code| code & 0xff)
+}
+
+/// Whether `SQLite` does not recognise the file at all.
+pub(crate) fn is_not_a_database(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(code::NOTADB)
+}
+
+impl FileError {
+    /// Says what an error of the driver means for whoever runs amikeep.
+    pub(crate) fn from_sql(path: &Path, error: sqlx::Error) -> Self {
+        let path = path.to_path_buf();
+        let detail = error.as_database_error().map(|it| it.message().to_owned()).unwrap_or_default();
+        if extended_code(&error) == Some(code::IOERR_SHMSIZE) {
+            return Self::DiskFull { path };
+        }
+        match primary_code(&error) {
+            Some(code::CORRUPT | code::NOTADB) => Self::Corrupt { path, detail },
+            Some(code::READONLY) => Self::ReadOnly { path },
+            Some(code::FULL) => Self::DiskFull { path },
+            Some(code::BUSY | code::LOCKED) => Self::Locked { path },
+            Some(code::PERM | code::AUTH) => Self::Permission { path },
+            Some(code::CANTOPEN) => Self::CannotOpen { path, detail },
+            Some(code::IOERR) => Self::Disk { path, detail },
+            _ => Self::Unexpected { path, source: Box::new(error) },
+        }
+    }
+
+    /// The same for an error of the operating system.
+    pub(crate) fn from_io(path: &Path, error: &io::Error) -> Self {
+        let path = path.to_path_buf();
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Permission { path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            _ => Self::CannotOpen { path, detail: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_operating_system_keeps_its_meaning() {
+        let path = Path::new("/var/lib/amikeep/amikeep.db");
+        let text = |errno: rustix::io::Errno| FileError::from_io(path, &errno.into()).to_string();
+        assert!(text(rustix::io::Errno::ROFS).contains("is read-only"));
+        assert!(text(rustix::io::Errno::ACCESS).starts_with("permission denied on /var/lib/amikeep/amikeep.db"));
+        assert!(text(rustix::io::Errno::NOSPC).contains("is full"));
+        assert!(text(rustix::io::Errno::DQUOT).contains("is full"));
+        assert!(text(rustix::io::Errno::MFILE).contains("cannot be opened"));
+    }
+}

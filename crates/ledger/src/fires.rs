@@ -1,0 +1,287 @@
+//! Fires and cursors: planning is one transaction, so a fire is planned once however often it is tried.
+
+use amikeep_domain::fire::{Cursor, FireOutcome, Missed};
+use amikeep_domain::id::{AccountName, PolicyName};
+use amikeep_domain::job::{Job, Trigger};
+use amikeep_domain::policy::Enabled;
+use jiff::Timestamp;
+
+use crate::error::{Failure, LedgerError};
+use crate::field::{Place, millis};
+use crate::jobs::{self, NewJob};
+use crate::ledger::{Access, Ledger, Tx};
+use crate::page::{FireCursor, Page, limit_rows};
+use crate::sql;
+
+/// What is to be recorded of one policy in one account: misses, at most one fire that runs, and where the cursor goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirePlan {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The account.
+    pub account: AccountName,
+    /// Where the cursor was when this was planned.
+    pub planned_from: Timestamp,
+    /// Where it goes.
+    pub planned_to: Timestamp,
+    /// Fires that do not run.
+    pub missed: Option<Missed>,
+    /// Why they do not.
+    pub missed_note: Option<String>,
+    /// The fire that runs.
+    pub run: Option<FireRun>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// A fire that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FireRun {
+    /// Its nominal time.
+    pub scheduled_at: Timestamp,
+    /// Whether it is on time.
+    pub trigger: Trigger,
+    /// How many instances its selector matched.
+    pub matched: u32,
+    /// A job for each of them.
+    pub jobs: Vec<NewJob>,
+}
+
+/// What [`Ledger::record_fire`] wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordedFire {
+    /// The jobs that were not there before.
+    pub jobs: Vec<Job>,
+}
+
+/// A fire, or several consecutive ones that were missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FireRow {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The configured name of the account.
+    pub account_name: AccountName,
+    /// Its nominal time; of several missed ones that of the last.
+    pub scheduled_at: Timestamp,
+    /// What became of it.
+    pub outcome: FireOutcome,
+    /// How many instances its selector matched.
+    pub matched: u32,
+    /// Of missed ones the first.
+    pub missed_from: Option<Timestamp>,
+    /// Of missed ones how many.
+    pub missed_count: Option<u64>,
+    /// Why, in words.
+    pub note: Option<String>,
+    /// When this was written down.
+    pub recorded_at: Timestamp,
+}
+
+/// Which fires. Nothing set means all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FireFilter {
+    /// Of this policy.
+    pub policy: Option<PolicyName>,
+    /// With a nominal time of this or later.
+    pub since: Option<Timestamp>,
+    /// With a nominal time before this.
+    pub until: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredFire {
+    id: i64,
+    policy: String,
+    account_name: String,
+    scheduled_at: i64,
+    outcome: String,
+    matched: i64,
+    missed_from: Option<i64>,
+    missed_count: Option<i64>,
+    note: Option<String>,
+    recorded_at: i64,
+}
+
+impl TryFrom<StoredFire> for FireRow {
+    type Error = LedgerError;
+
+    fn try_from(row: StoredFire) -> Result<Self, LedgerError> {
+        let id = row.id.to_string();
+        let at = Place::new("fires", &id);
+        Ok(Self {
+            policy: at.parse("policy", &row.policy)?,
+            account_name: at.parse("account_name", &row.account_name)?,
+            scheduled_at: at.time("scheduled_at", row.scheduled_at)?,
+            outcome: at.word("outcome", &row.outcome, &FireOutcome::ALL, FireOutcome::as_str)?,
+            matched: at.number("matched", row.matched)?,
+            missed_from: at.time_some("missed_from", row.missed_from)?,
+            missed_count: row.missed_count.map(|it| at.number("missed_count", it)).transpose()?,
+            note: row.note,
+            recorded_at: at.time("recorded_at", row.recorded_at)?,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredCursor {
+    policy: String,
+    account_name: String,
+    fingerprint: String,
+    planned_to: i64,
+    enabled: bool,
+}
+
+impl TryFrom<StoredCursor> for Cursor {
+    type Error = LedgerError;
+
+    fn try_from(row: StoredCursor) -> Result<Self, LedgerError> {
+        let at = Place::new("cursors", &row.policy);
+        Ok(Self {
+            policy: at.parse("policy", &row.policy)?,
+            account: at.parse("account_name", &row.account_name)?,
+            planned_to: at.time("planned_to", row.planned_to)?,
+            enabled: if row.enabled { Enabled::Yes } else { Enabled::No },
+            fingerprint: row.fingerprint,
+        })
+    }
+}
+
+impl Ledger {
+    /// How far every policy is planned in each of its accounts.
+    pub async fn cursors(&self) -> Result<Vec<Cursor>, LedgerError> {
+        let result = async {
+            let rows: Vec<StoredCursor> = sqlx::query_as(sql::CURSORS).fetch_all(self.readers()).await?;
+            Ok(rows.into_iter().map(Cursor::try_from).collect::<Result<_, _>>()?)
+        };
+        self.explain_read(result.await, "the cursors")
+    }
+
+    /// Puts a cursor somewhere, forward or backward: a policy starts from now, or is disabled.
+    pub async fn record_cursor(&self, cursor: &Cursor) -> Result<(), LedgerError> {
+        let result = async {
+            let mut tx = self.begin(Access::Engine).await?;
+            let query = sqlx::query(sql::UPSERT_CURSOR)
+                .bind(cursor.policy.as_str())
+                .bind(cursor.account.as_str())
+                .bind(&cursor.fingerprint)
+                .bind(millis(cursor.planned_to))
+                .bind(cursor.enabled == Enabled::Yes);
+            query.execute(&mut *tx).await?;
+            Ok(tx.commit().await?)
+        };
+        let (policy, account) = (cursor.policy.clone(), cursor.account.clone());
+        self.explain(result.await, |source| LedgerError::RecordCursor { policy, account, source })
+    }
+
+    /// Records a planned fire: the misses, the fire, its jobs, and the cursor forward, all or nothing. When the cursor is
+    /// no longer where it was planned from, or the fire has a row already, somebody else planned it, and no job is new.
+    pub async fn record_fire(&self, plan: &FirePlan) -> Result<RecordedFire, LedgerError> {
+        let result = self.try_record_fire(plan).await;
+        let (policy, account) = (plan.policy.clone(), plan.account.clone());
+        self.explain(result, |source| LedgerError::RecordFire { policy, account, source })
+    }
+
+    async fn try_record_fire(&self, plan: &FirePlan) -> Result<RecordedFire, Failure> {
+        let mut tx = self.begin(Access::Engine).await?;
+        let query = sqlx::query_scalar(sql::PLANNED_TO).bind(plan.policy.as_str()).bind(plan.account.as_str());
+        let planned_to: Option<i64> = query.fetch_optional(&mut *tx).await?;
+        if planned_to != Some(millis(plan.planned_from)) {
+            return Ok(RecordedFire::default());
+        }
+        if let Some(missed) = &plan.missed {
+            insert_missed(&mut tx, plan, missed).await?;
+        }
+        let jobs = match &plan.run {
+            Some(run) => insert_run(&mut tx, plan, run).await?,
+            None => Vec::new(),
+        };
+        let query = sqlx::query(sql::CURSOR_FORWARD).bind(plan.policy.as_str()).bind(plan.account.as_str());
+        query.bind(millis(plan.planned_to)).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(RecordedFire { jobs })
+    }
+
+    /// Fires, newest first, from after a cursor.
+    pub async fn fires(
+        &self,
+        filter: &FireFilter,
+        limit: u32,
+        after: Option<&FireCursor>,
+    ) -> Result<Page<FireRow, FireCursor>, LedgerError> {
+        let result = async {
+            let statement = if filter.policy.is_some() { sql::FIRES_OF_POLICY } else { sql::FIRES };
+            let before = FireCursor::bound(after, filter.until);
+            let rows: Vec<StoredFire> = sqlx::query_as(statement)
+                .bind(filter.policy.as_ref().map(PolicyName::as_str))
+                .bind(filter.since.map_or(i64::MIN, millis))
+                .bind(before.scheduled_at)
+                .bind(before.id)
+                .bind(limit_rows(limit) + 1)
+                .fetch_all(self.readers())
+                .await?;
+            let cursor = |row: &StoredFire| FireCursor { scheduled_at: row.scheduled_at, id: row.id };
+            Ok(Page::from_rows(rows, limit, cursor)?)
+        };
+        self.explain_read(result.await, "the fires")
+    }
+}
+
+/// Consecutive misses are one row: when the newest fire is a miss, and these come after it, it is made longer.
+async fn insert_missed(tx: &mut Tx, plan: &FirePlan, missed: &Missed) -> Result<(), Failure> {
+    let (from, to) = (millis(missed.from), millis(missed.to));
+    let count = i64::try_from(missed.count).unwrap_or(i64::MAX);
+    let query = sqlx::query_as(sql::NEWEST_FIRE).bind(plan.policy.as_str()).bind(plan.account.as_str());
+    let newest: Option<(i64, i64, String)> = query.fetch_optional(&mut **tx).await?;
+    if let Some((id, scheduled_at, outcome)) = newest
+        && outcome == FireOutcome::Missed.as_str()
+        && scheduled_at < from
+    {
+        let query = sqlx::query(sql::EXTEND_MISSED).bind(id).bind(to).bind(count).bind(plan.missed_note.as_deref());
+        query.bind(millis(plan.at)).execute(&mut **tx).await?;
+        return Ok(());
+    }
+    let row = NewFire { outcome: FireOutcome::Missed, scheduled_at: to, matched: 0, missed: Some((from, count)) };
+    insert_fire(tx, plan, &row).await?;
+    Ok(())
+}
+
+/// The fire and its jobs; no job if the fire has a row already.
+async fn insert_run(tx: &mut Tx, plan: &FirePlan, run: &FireRun) -> Result<Vec<Job>, Failure> {
+    let outcome = if run.matched == 0 { FireOutcome::NoMatch } else { FireOutcome::Ran };
+    let row =
+        NewFire { outcome, scheduled_at: millis(run.scheduled_at), matched: i64::from(run.matched), missed: None };
+    let mut jobs = Vec::with_capacity(run.jobs.len());
+    if insert_fire(tx, plan, &row).await? {
+        for job in &run.jobs {
+            jobs.extend(jobs::insert(tx, job.clone()).await?);
+        }
+    }
+    Ok(jobs)
+}
+
+struct NewFire {
+    outcome: FireOutcome,
+    scheduled_at: i64,
+    matched: i64,
+    /// From when, and how many.
+    missed: Option<(i64, i64)>,
+}
+
+/// Whether there was no row of this fire.
+async fn insert_fire(tx: &mut Tx, plan: &FirePlan, fire: &NewFire) -> Result<bool, Failure> {
+    let note = fire.missed.and(plan.missed_note.as_deref());
+    let query = sqlx::query(sql::INSERT_FIRE)
+        .bind(plan.policy.as_str())
+        .bind(plan.account.as_str())
+        .bind(fire.scheduled_at)
+        .bind(fire.outcome.as_str())
+        .bind(fire.matched)
+        .bind(fire.missed.map(|(from, _)| from))
+        .bind(fire.missed.map(|(_, count)| count))
+        .bind(note)
+        .bind(millis(plan.at));
+    Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Images follow their jobs and the listings.
+
+use amikeep_domain::image_name::ImageNumber;
+use amikeep_domain::job::StateName;
+
+use super::ImageRowState::{Available, Missing};
+use super::*;
+use crate::fixture::{Fixture, account, at, error, finished, image, intended, intent, region, until_pending};
+
+async fn images(fixture: &Fixture) -> Vec<ImageRow> {
+    fixture.ledger.images(None, None).await.unwrap()
+}
+
+/// A job whose image `n` is available and counts.
+async fn succeeded(fixture: &Fixture, n: u32) -> Job {
+    let job = fixture.queued(n).await;
+    let job = fixture.follow(job, &until_pending(n)).await;
+    fixture.follow(job, &[JobEvent::Available(finished(n)), JobEvent::Graded { problem: None }]).await
+}
+
+async fn list(fixture: &Fixture, seen: &[(u32, bool)], time: &str) {
+    let seen: Vec<_> = seen.iter().map(|(n, pinned)| (image(*n), *pinned)).collect();
+    fixture.ledger.record_images_seen(&account(), &region(), &seen, at(time)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_counts_once_its_job_has_succeeded() {
+    let fixture = Fixture::new().await;
+    let job = fixture.queued(1).await;
+    let job = fixture.follow(job, &until_pending(1)).await;
+    let pending = ImageRow {
+        image: image(1),
+        name: intent().name,
+        job: job.id,
+        policy: job.key.policy.clone(),
+        account: account(),
+        account_name: job.account_name.clone(),
+        region: region(),
+        instance: job.key.instance.clone(),
+        class: job.class.clone(),
+        captured_at: None,
+        grade: None,
+        volumes: vec![],
+        state: ImageRowState::Pending,
+        counts: false,
+        pinned: false,
+        first_seen_at: at("2026-11-22T01:00:05Z"),
+        last_seen_at: at("2026-11-22T01:00:05Z"),
+    };
+    assert_eq!(images(&fixture).await, std::slice::from_ref(&pending));
+
+    let job = fixture.follow(job, &[JobEvent::Available(finished(1))]).await;
+    let finished = finished(1);
+    let available = ImageRow {
+        captured_at: Some(finished.captured_at),
+        grade: Some(finished.grade),
+        volumes: finished.volumes,
+        state: ImageRowState::Available,
+        ..pending
+    };
+    assert_eq!(images(&fixture).await, std::slice::from_ref(&available));
+    fixture.follow(job, &[JobEvent::Graded { problem: None }]).await;
+    assert_eq!(images(&fixture).await, [ImageRow { counts: true, ..available }]);
+}
+
+#[tokio::test]
+async fn an_image_that_failed_never_counts_and_the_next_one_is_its_own_row() {
+    let fixture = Fixture::new().await;
+    let job = fixture.queued(1).await;
+    let job = fixture.follow(job, &until_pending(1)).await;
+    let retry_at = at("2026-11-22T02:00:00Z");
+    let failed = JobEvent::ImageFailed { image: image(1), retry_at, reason: "internal".to_owned() };
+    let job = fixture.follow(job, &[failed, JobEvent::Started, intended()]).await;
+    assert_eq!(job.number, ImageNumber::FIRST.next());
+    let accepted = JobEvent::Adopted { image: image(2) };
+    fixture.follow(job, &[accepted, JobEvent::Available(finished(2)), JobEvent::Graded { problem: None }]).await;
+    let found: Vec<_> = images(&fixture).await.into_iter().map(|it| (it.image, it.state, it.counts)).collect();
+    let available = (image(2), ImageRowState::Available, true);
+    assert_eq!(found, [available, (image(1), ImageRowState::Failed, false)]);
+}
+
+#[tokio::test]
+async fn the_image_of_a_failed_job_never_counts() {
+    let fixture = Fixture::new().await;
+    let job = fixture.queued(1).await;
+    let job = fixture.follow(job, &until_pending(1)).await;
+    assert_eq!(fixture.follow(job, &[JobEvent::Failed(error())]).await.state.name(), StateName::Failed);
+    let job = fixture.queued(2).await;
+    let job = fixture.follow(job, &until_pending(2)).await;
+    fixture.follow(job, &[JobEvent::Available(finished(2)), JobEvent::Failed(error())]).await;
+    let found: Vec<_> = images(&fixture).await.into_iter().map(|it| (it.state, it.counts)).collect();
+    assert_eq!(found, [(ImageRowState::Failed, false), (ImageRowState::Available, false)]);
+}
+
+#[tokio::test]
+async fn an_image_belongs_to_one_job() {
+    let fixture = Fixture::new().await;
+    succeeded(&fixture, 1).await;
+    let job = fixture.queued(2).await;
+    let job = fixture.follow(job, &[JobEvent::Started, intended()]).await;
+    let stolen = JobEvent::Adopted { image: image(1) };
+    let error = fixture.ledger.record_event(&job, &stolen, at("2026-11-22T02:00:00Z")).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Inconsistent { table: "images", .. }), "{error}");
+    assert_eq!(fixture.ledger.job(job.id).await.unwrap(), Some(job));
+}
+
+#[tokio::test]
+async fn a_complete_listing_says_what_is_missing_and_what_came_back() {
+    let fixture = Fixture::new().await;
+    for n in 1..=3 {
+        succeeded(&fixture, n).await;
+    }
+    let states = async || images(&fixture).await.into_iter().map(|it| (it.state, it.pinned)).collect::<Vec<_>>();
+
+    list(&fixture, &[(1, false), (2, true), (3, false)], "2026-11-22T02:00:00Z").await;
+    assert_eq!(states().await, [(Available, false), (Available, true), (Available, false)]);
+    list(&fixture, &[(1, true)], "2026-11-22T03:00:00Z").await;
+    assert_eq!(states().await, [(Available, true), (Missing, true), (Missing, false)]);
+    let seen: Vec<_> = images(&fixture).await.into_iter().map(|it| it.last_seen_at).collect();
+    assert_eq!(seen, [at("2026-11-22T03:00:00Z"), at("2026-11-22T02:00:00Z"), at("2026-11-22T02:00:00Z")]);
+    list(&fixture, &[(1, false), (2, false)], "2026-11-22T04:00:00Z").await;
+    assert_eq!(states().await, [(Available, false), (Available, false), (Missing, false)]);
+    list(&fixture, &[], "2026-11-22T05:00:00Z").await;
+    assert_eq!(states().await, [(Missing, false), (Missing, false), (Missing, false)]);
+}
+
+#[tokio::test]
+async fn a_listing_of_another_account_or_region_says_nothing() {
+    let fixture = Fixture::new().await;
+    succeeded(&fixture, 1).await;
+    let (other, elsewhere) = ("210987654321".parse().unwrap(), "us-east-1".parse().unwrap());
+    fixture.ledger.record_images_seen(&other, &region(), &[], at("2026-11-23T02:00:00Z")).await.unwrap();
+    fixture.ledger.record_images_seen(&account(), &elsewhere, &[], at("2026-11-23T02:00:00Z")).await.unwrap();
+    assert_eq!(images(&fixture).await[0].state, ImageRowState::Available);
+}
+
+#[tokio::test]
+async fn a_listing_that_was_begun_before_an_image_was_seen_does_not_make_it_missing() {
+    let fixture = Fixture::new().await;
+    succeeded(&fixture, 1).await;
+    list(&fixture, &[], "2026-11-22T01:00:04Z").await;
+    assert_eq!(images(&fixture).await[0].state, ImageRowState::Available);
+    list(&fixture, &[], "2026-11-22T01:00:06Z").await;
+    assert_eq!(images(&fixture).await[0].state, ImageRowState::Missing);
+}
+
+#[tokio::test]
+async fn an_image_that_is_being_made_is_not_missing() {
+    let fixture = Fixture::new().await;
+    let job = fixture.queued(1).await;
+    fixture.follow(job, &until_pending(1)).await;
+    list(&fixture, &[], "2026-11-22T03:00:00Z").await;
+    assert_eq!(images(&fixture).await[0].state, ImageRowState::Pending);
+}
+
+#[tokio::test]
+async fn images_are_found_by_policy_and_by_instance() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (succeeded(&fixture, 1).await, succeeded(&fixture, 2).await);
+    let found = async |policy, instance| {
+        let rows = fixture.ledger.images(policy, instance).await.unwrap();
+        rows.into_iter().map(|it| it.job).collect::<Vec<_>>()
+    };
+    assert_eq!(found(None, None).await, [one.id, two.id]);
+    assert_eq!(found(Some(&one.key.policy), None).await, [one.id]);
+    assert_eq!(found(None, Some(&two.key.instance)).await, [two.id]);
+    assert_eq!(found(Some(&one.key.policy), Some(&two.key.instance)).await, []);
+}

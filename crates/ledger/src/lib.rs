@@ -1,0 +1,39 @@
+//! What happened: the `SQLite` file, and the only SQL.
+//!
+//! The public methods of [`Ledger`] are use-cases of the engine, of the commands and of the status page, each one short
+//! transaction, and none shows that `SQLite` is below. What is stored comes back through the constructors of the domain;
+//! a row that they refuse is an error, never a guess. This crate must never decide what should happen, never ask a
+//! clock, and never overwrite a file that it does not know. `docs/ledger.md` lists the promises and what enforces them.
+
+mod accounts;
+mod error;
+mod field;
+mod fires;
+#[cfg(test)]
+mod fixture;
+mod history;
+mod images;
+mod jobs;
+mod ledger;
+mod lock;
+mod open;
+mod page;
+mod requests;
+mod row;
+mod runs;
+mod sql;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+pub use crate::accounts::{AccountSeen, InstanceSeen};
+pub use crate::error::{FileError, LedgerError};
+pub use crate::fires::{FireFilter, FirePlan, FireRow, FireRun, RecordedFire};
+pub use crate::history::HistoryFilter;
+pub use crate::images::{ImageRow, ImageRowState};
+pub use crate::jobs::{EventRow, NewJob};
+pub use crate::ledger::Ledger;
+pub use crate::lock::{EngineLock, Holder, LockError};
+pub use crate::page::{FireCursor, InvalidCursor, JobCursor, PAGE_ROWS_MAX, Page};
+pub use crate::requests::{Request, RequestKind, RequestStatus};
+pub use crate::runs::LastStop;

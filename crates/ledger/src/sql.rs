@@ -1,0 +1,216 @@
+//! Every statement of the ledger, and so of the project, as static text.
+//!
+//! One macro declares them, so that one test sees them all: each is prepared on a fresh database, and those marked `Hot`
+//! must neither read a whole table nor sort. Placeholders are numbered; values are always bound.
+
+/// How often a statement runs, and so what its plan may be.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heat {
+    /// For every job, page or tick: only index searches.
+    Hot,
+    /// Once in a while, or over a table that is small by nature.
+    Cold,
+}
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $heat:ident $name:ident = $text:expr;)*) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $text;)*
+
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, Heat, &str)] = &[$((stringify!($name), Heat::$heat, $name)),*];
+    };
+}
+
+macro_rules! job_columns {
+    () => {
+        "id, policy, account, region, instance, scheduled_at, account_name, trigger, request, asked, class, start_at, \
+         start_by, created_at, started_at, finished_at, attempts, number, intent, state, data"
+    };
+}
+
+/// A page of jobs, newest first. The leading condition chooses the index; the rest is the same for all, so that they take
+/// the same values.
+macro_rules! history {
+    ($lead:literal) => {
+        concat!(
+            "SELECT ",
+            job_columns!(),
+            " FROM jobs WHERE ",
+            $lead,
+            " AND ?5 <= scheduled_at AND (scheduled_at, id) < (?6, ?7)
+              AND (?1 IS NULL OR request = ?1) AND (?2 IS NULL OR instance = ?2)
+              AND (?3 IS NULL OR policy = ?3) AND (?4 IS NULL OR state = ?4)
+              ORDER BY scheduled_at DESC, id DESC LIMIT ?8"
+        )
+    };
+}
+
+macro_rules! fires {
+    ($lead:literal) => {
+        concat!(
+            "SELECT id, policy, account_name, scheduled_at, outcome, matched, missed_from, missed_count, note, recorded_at
+             FROM fires WHERE ",
+            $lead,
+            " AND ?2 <= scheduled_at AND (scheduled_at, id) < (?3, ?4) ORDER BY scheduled_at DESC, id DESC LIMIT ?5"
+        )
+    };
+}
+
+macro_rules! images {
+    ($lead:literal) => {
+        concat!(
+            "SELECT image, name, job, policy, images.account, account_name, images.region, instance, class, captured_at,
+                    grade, volumes, state, counts, pinned, first_seen_at,
+                    CASE state WHEN 'available' THEN max(last_seen_at, coalesce(listed_at, 0)) ELSE last_seen_at END
+                        AS last_seen_at
+             FROM images
+             LEFT JOIN listings ON listings.account = images.account AND listings.region = images.region
+             WHERE ",
+            $lead,
+            " AND (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR instance = ?2)
+             ORDER BY policy, images.account, images.region, instance, captured_at DESC, image"
+        )
+    };
+}
+
+macro_rules! requests {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, kind, data, requested_at, error,
+                    (SELECT jobs.id FROM jobs WHERE jobs.request = requests.id LIMIT 1) AS job
+             FROM requests WHERE ",
+            $condition
+        )
+    };
+}
+
+statements! {
+    // Transactions and the file itself.
+    Cold BEGIN = "BEGIN IMMEDIATE";
+    Cold APPLICATION_ID = "PRAGMA application_id";
+    Cold SCHEMA_VERSION = "PRAGMA user_version";
+    Cold QUICK_CHECK = "PRAGMA quick_check(10)";
+    Cold INTEGRITY_CHECK = "PRAGMA integrity_check(10)";
+    Cold FOREIGN_KEY_CHECK = "SELECT \"table\", \"rowid\", parent FROM pragma_foreign_key_check LIMIT 10";
+
+    // Runs of the engine.
+    Cold LAST_RUN = "SELECT started_at, stopped_at FROM runs ORDER BY id DESC LIMIT 1";
+    Cold INSERT_RUN = "INSERT INTO runs (started_at) VALUES (?1)";
+    Cold STOP_RUN = "UPDATE runs SET stopped_at = ?1 WHERE id = (SELECT max(id) FROM runs) AND stopped_at IS NULL";
+
+    // Accounts and their instances.
+    Hot UPSERT_ACCOUNT = "INSERT INTO accounts (name, account, region, seen_at) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (name) DO UPDATE
+        SET account = excluded.account, region = excluded.region, seen_at = excluded.seen_at";
+    Hot UPSERT_ACCOUNT_ERROR = "INSERT INTO accounts (name, seen_at, last_error, last_error_at) VALUES (?1, ?2, ?3, ?2)
+        ON CONFLICT (name) DO UPDATE SET last_error = excluded.last_error, last_error_at = excluded.last_error_at";
+    Cold ACCOUNTS = "SELECT name, account, region, seen_at, inventory_at, last_error, last_error_at
+        FROM accounts ORDER BY name";
+    /// What is not in the inventory keeps the time of the one before, in which it was.
+    Hot INSTANCES_GONE = "UPDATE instances SET present = 0,
+            last_seen_at = max(last_seen_at,
+                coalesce((SELECT inventory_at FROM accounts WHERE accounts.name = instances.account_name), 0))
+        WHERE account_name = ?1 AND present = 1
+            AND instance NOT IN (SELECT value ->> 'instance' FROM json_each(?2))";
+    /// Writes only what changed.
+    Hot UPSERT_INSTANCES = "INSERT INTO instances (account_name, instance, name, state, present, first_seen_at, last_seen_at)
+        SELECT ?1, value ->> 'instance', value ->> 'name', value ->> 'state', 1, ?3, ?3 FROM json_each(?2) WHERE true
+        ON CONFLICT (account_name, instance) DO UPDATE
+        SET name = excluded.name, state = excluded.state, present = 1, last_seen_at = excluded.last_seen_at
+        WHERE instances.name IS NOT excluded.name OR instances.state <> excluded.state OR instances.present = 0";
+    Hot UPSERT_INVENTORY_TIME = "INSERT INTO accounts (name, seen_at, inventory_at) VALUES (?1, ?2, ?2)
+        ON CONFLICT (name) DO UPDATE
+        SET inventory_at = excluded.inventory_at, last_error = NULL, last_error_at = NULL";
+    Hot INSERT_INVENTORY = "INSERT INTO inventories (account_name, taken_at, instances) VALUES (?1, ?2, ?3)";
+    Hot INSTANCES = "SELECT instance, instances.name, state, present, first_seen_at,
+            CASE present WHEN 1 THEN max(last_seen_at, coalesce(inventory_at, 0)) ELSE last_seen_at END AS last_seen_at
+        FROM accounts CROSS JOIN instances ON instances.account_name = accounts.name
+        WHERE accounts.name = ?1 ORDER BY instance";
+
+    // Fires.
+    Cold CURSORS = "SELECT policy, account_name, fingerprint, planned_to, enabled FROM cursors
+        ORDER BY policy, account_name";
+    Hot UPSERT_CURSOR = "INSERT INTO cursors (policy, account_name, fingerprint, planned_to, enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (policy, account_name) DO UPDATE
+        SET fingerprint = excluded.fingerprint, planned_to = excluded.planned_to, enabled = excluded.enabled";
+    Hot PLANNED_TO = "SELECT planned_to FROM cursors WHERE policy = ?1 AND account_name = ?2";
+    Hot CURSOR_FORWARD = "UPDATE cursors SET planned_to = ?3
+        WHERE policy = ?1 AND account_name = ?2 AND planned_to < ?3";
+    Hot NEWEST_FIRE = "SELECT id, scheduled_at, outcome FROM fires WHERE policy = ?1 AND account_name = ?2
+        ORDER BY scheduled_at DESC LIMIT 1";
+    Hot EXTEND_MISSED = "UPDATE fires SET scheduled_at = ?2, missed_count = missed_count + ?3, note = coalesce(?4, note),
+            recorded_at = ?5
+        WHERE id = ?1";
+    Hot INSERT_FIRE = "INSERT INTO fires
+            (policy, account_name, scheduled_at, outcome, matched, missed_from, missed_count, note, recorded_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        ON CONFLICT (policy, account_name, scheduled_at) DO NOTHING";
+    Hot FIRES = fires!("true");
+    Hot FIRES_OF_POLICY = fires!("policy = ?1");
+
+    // Requests.
+    Hot INSERT_REQUEST = "INSERT INTO requests (id, kind, data, requested_at, state) VALUES (?1, ?2, ?3, ?4, 'open')";
+    Hot REQUEST = requests!("id = ?1");
+    Hot OPEN_REQUESTS = requests!("state = 'open' ORDER BY requested_at, id");
+    Hot SETTLE_REQUEST = "UPDATE requests SET state = ?2, settled_at = ?3, error = ?4 WHERE id = ?1 AND state = 'open'";
+
+    // Jobs.
+    Hot INSERT_JOB = concat!(
+        "INSERT INTO jobs (", job_columns!(), ")
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         ON CONFLICT (policy, account, region, instance, scheduled_at) DO NOTHING"
+    );
+    /// What an event can change of a job.
+    Hot UPDATE_JOB = "UPDATE jobs SET class = ?2, started_at = ?3, finished_at = ?4, attempts = ?5, number = ?6, intent = ?7,
+            state = ?8, data = ?9
+        WHERE id = ?1";
+    Hot JOB = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = ?1");
+    Hot JOBS_BY_PREFIX = concat!("SELECT ", job_columns!(), " FROM jobs WHERE ?1 <= id AND id < ?2 ORDER BY id LIMIT ?3");
+    /// The first condition is what the partial index needs to be told.
+    Hot OPEN_JOBS = concat!(
+        "SELECT ", job_columns!(), " FROM jobs
+         WHERE state <> 'succeeded'
+             AND state IN ('queued', 'preparing', 'holding', 'capturing', 'pending', 'finishing')"
+    );
+    Hot INSERT_EVENT = "INSERT INTO events (job, at, event, detail) VALUES (?1, ?2, ?3, ?4)";
+    Hot EVENTS = "SELECT at, event, detail FROM events WHERE job = ?1 ORDER BY id";
+    Hot HISTORY = history!("true");
+    Hot HISTORY_OF_REQUEST = history!("request = ?1");
+    Hot HISTORY_OF_INSTANCE = history!("instance = ?2");
+    Hot HISTORY_OF_POLICY = history!("policy = ?3");
+    Hot HISTORY_OF_STATE = history!("state <> 'succeeded' AND state = ?4");
+
+    // Images.
+    Hot INSERT_IMAGE = "INSERT INTO images (image, account, region, name, job, policy, account_name, instance, class, volumes,
+            state, counts, pinned, first_seen_at, last_seen_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, '[]', 'pending', 0, 0, ?10, ?10)
+        ON CONFLICT (account, region, image) DO UPDATE SET last_seen_at = excluded.last_seen_at
+        WHERE images.job = excluded.job";
+    Hot IMAGE_AVAILABLE = "UPDATE images SET state = 'available', captured_at = ?5, grade = ?6, volumes = ?7, last_seen_at = ?8
+        WHERE account = ?1 AND region = ?2 AND image = ?3 AND job = ?4";
+    Hot IMAGE_COUNTS = "UPDATE images SET counts = 1
+        WHERE account = ?1 AND region = ?2 AND image = ?3 AND job = ?4 AND captured_at IS NOT NULL";
+    Hot IMAGE_NEVER_COUNTS = "UPDATE images
+        SET counts = 0, state = CASE state WHEN 'pending' THEN 'failed' ELSE state END
+        WHERE account = ?1 AND region = ?2 AND image = ?3 AND job = ?4";
+    /// A listing that was begun before an image was last seen says nothing about it.
+    Hot IMAGES_MISSING = "UPDATE images SET state = 'missing',
+            last_seen_at = max(last_seen_at, coalesce((SELECT listed_at FROM listings
+                WHERE listings.account = images.account AND listings.region = images.region), 0))
+        WHERE account = ?1 AND region = ?2 AND state = 'available' AND last_seen_at < ?4
+            AND image NOT IN (SELECT value ->> 0 FROM json_each(?3))";
+    /// Writes only what changed.
+    Hot IMAGES_SEEN = "UPDATE images
+        SET pinned = seen.value ->> 1, last_seen_at = max(last_seen_at, ?4),
+            state = CASE state WHEN 'missing' THEN 'available' ELSE state END
+        FROM json_each(?3) AS seen
+        WHERE account = ?1 AND region = ?2 AND image = seen.value ->> 0
+            AND (pinned <> seen.value ->> 1 OR state = 'missing')";
+    Hot UPSERT_LISTING = "INSERT INTO listings (account, region, listed_at) VALUES (?1, ?2, ?3)
+        ON CONFLICT (account, region) DO UPDATE SET listed_at = max(listed_at, excluded.listed_at)";
+    Cold IMAGES = images!("true");
+    Cold IMAGES_OF_POLICY = images!("policy = ?1");
+    Cold IMAGES_OF_INSTANCE = images!("instance = ?2");
+}

@@ -1,0 +1,295 @@
+//! The JSON columns: the intent, the data of a state, volumes and errors.
+//!
+//! The domain has no serde, so each type has a mirror here, and reading goes through the domain's constructors. Times in
+//! JSON are RFC 3339 at full precision. A released field is never renamed; a new one needs `#[serde(default)]`.
+
+use amikeep_domain::class::Consistency;
+use amikeep_domain::decision::{JobError, SkipReason};
+use amikeep_domain::instance::AttachedVolume;
+use amikeep_domain::job::{CapturedVolume, Capturing, Finished, Intent, JobState, OfflineProof, Pending, StateName};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::field::{Unreadable, word};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredIntent {
+    name: String,
+    asked: String,
+    mode: String,
+    reason: String,
+    expected: String,
+    grade_min: Option<String>,
+    volumes: Vec<StoredAttachment>,
+    instance_store_disks: Option<u32>,
+    launched_at: String,
+    deadline_ms: i64,
+    recorded_at: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAttachment {
+    device: String,
+    volume: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredVolume {
+    device: String,
+    volume: Option<String>,
+    snapshot: Option<String>,
+    grade: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredError {
+    code: String,
+    message: String,
+    next_step: String,
+}
+
+/// What a state has of its own. Which one it is stands in the column `state`, and `finished_at` in its own column.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredQueued {
+    retry_at: Option<String>,
+    waiting_for: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCapturing {
+    unknown_since: Option<String>,
+    name_in_use: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPending {
+    image: String,
+    accepted_at: String,
+    stalled: bool,
+    offline: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredFinished {
+    image: String,
+    captured_at: String,
+    grade: String,
+    evidence: Option<String>,
+    volumes: Vec<StoredVolume>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredFailed {
+    error: StoredError,
+    image: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSkipped {
+    reason: String,
+}
+
+/// The text of a JSON column.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("texts, numbers and lists of them always have a JSON form")
+}
+
+fn text(at: &Timestamp) -> String {
+    at.to_string()
+}
+
+fn time(text: &str) -> Result<Timestamp, Unreadable> {
+    Ok(text.parse()?)
+}
+
+fn consistency(text: &str) -> Result<Consistency, Unreadable> {
+    word(text, &Consistency::ALL, Consistency::as_str)
+}
+
+pub(crate) fn encode_intent(intent: &Intent) -> String {
+    to_json(&StoredIntent {
+        name: intent.name.to_string(),
+        asked: intent.asked.to_string(),
+        mode: intent.mode.to_string(),
+        reason: intent.reason.clone(),
+        expected: intent.expected.to_string(),
+        grade_min: intent.grade_min.map(|it| it.to_string()),
+        volumes: intent
+            .volumes
+            .iter()
+            .map(|it| StoredAttachment { device: it.device.clone(), volume: it.volume.to_string() })
+            .collect(),
+        instance_store_disks: intent.instance_store_disks,
+        launched_at: text(&intent.launched_at),
+        deadline_ms: i64::try_from(intent.deadline.as_millis()).unwrap_or(i64::MAX),
+        recorded_at: text(&intent.recorded_at),
+    })
+}
+
+pub(crate) fn decode_intent(json: &str) -> Result<Intent, Unreadable> {
+    let stored: StoredIntent = serde_json::from_str(json)?;
+    let attachment = |it: StoredAttachment| -> Result<AttachedVolume, Unreadable> {
+        Ok(AttachedVolume { device: it.device, volume: it.volume.parse()? })
+    };
+    Ok(Intent {
+        name: stored.name.parse()?,
+        asked: consistency(&stored.asked)?,
+        mode: consistency(&stored.mode)?,
+        reason: stored.reason,
+        expected: stored.expected.parse()?,
+        grade_min: stored.grade_min.map(|it| it.parse()).transpose()?,
+        volumes: stored.volumes.into_iter().map(attachment).collect::<Result<_, _>>()?,
+        instance_store_disks: stored.instance_store_disks,
+        launched_at: time(&stored.launched_at)?,
+        deadline: SignedDuration::from_millis(stored.deadline_ms),
+        recorded_at: time(&stored.recorded_at)?,
+    })
+}
+
+fn store_volume(volume: &CapturedVolume) -> StoredVolume {
+    StoredVolume {
+        device: volume.device.clone(),
+        volume: volume.volume.as_ref().map(ToString::to_string),
+        snapshot: volume.snapshot.as_ref().map(ToString::to_string),
+        grade: volume.grade.map(|it| it.to_string()),
+    }
+}
+
+fn restore_volume(stored: StoredVolume) -> Result<CapturedVolume, Unreadable> {
+    Ok(CapturedVolume {
+        device: stored.device,
+        volume: stored.volume.map(|it| it.parse()).transpose()?,
+        snapshot: stored.snapshot.map(|it| it.parse()).transpose()?,
+        grade: stored.grade.map(|it| it.parse()).transpose()?,
+    })
+}
+
+pub(crate) fn encode_volumes(volumes: &[CapturedVolume]) -> String {
+    to_json(&volumes.iter().map(store_volume).collect::<Vec<_>>())
+}
+
+pub(crate) fn decode_volumes(json: &str) -> Result<Vec<CapturedVolume>, Unreadable> {
+    let stored: Vec<StoredVolume> = serde_json::from_str(json)?;
+    stored.into_iter().map(restore_volume).collect()
+}
+
+fn store_error(error: &JobError) -> StoredError {
+    StoredError { code: error.code.clone(), message: error.message.clone(), next_step: error.next_step.clone() }
+}
+
+pub(crate) fn encode_error(error: &JobError) -> String {
+    to_json(&store_error(error))
+}
+
+pub(crate) fn decode_error(json: &str) -> Result<JobError, Unreadable> {
+    let stored: StoredError = serde_json::from_str(json)?;
+    Ok(JobError::new(stored.code, stored.message, stored.next_step))
+}
+
+fn store_finished(finished: &Finished) -> StoredFinished {
+    StoredFinished {
+        image: finished.image.to_string(),
+        captured_at: text(&finished.captured_at),
+        grade: finished.grade.to_string(),
+        evidence: finished.evidence.map(|it| it.as_str().to_owned()),
+        volumes: finished.volumes.iter().map(store_volume).collect(),
+    }
+}
+
+fn decode_finished(json: &str) -> Result<Finished, Unreadable> {
+    let stored: StoredFinished = serde_json::from_str(json)?;
+    Ok(Finished {
+        image: stored.image.parse()?,
+        captured_at: time(&stored.captured_at)?,
+        grade: stored.grade.parse()?,
+        evidence: stored.evidence.map(|it| it.parse()).transpose()?,
+        volumes: stored.volumes.into_iter().map(restore_volume).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The column `data`.
+pub(crate) fn encode_state(state: &JobState) -> String {
+    match state {
+        JobState::Queued { retry_at, waiting_for } => {
+            to_json(&StoredQueued { retry_at: retry_at.as_ref().map(text), waiting_for: waiting_for.clone() })
+        }
+        JobState::Preparing | JobState::Holding => to_json(&Empty {}),
+        JobState::Capturing(it) => to_json(&StoredCapturing {
+            unknown_since: it.unknown_since.as_ref().map(text),
+            name_in_use: it.name_in_use,
+        }),
+        JobState::Pending(it) => to_json(&StoredPending {
+            image: it.image.to_string(),
+            accepted_at: text(&it.accepted_at),
+            stalled: it.stalled,
+            offline: it.offline.as_str().to_owned(),
+        }),
+        JobState::Finishing(finished) | JobState::Succeeded { image: finished, .. } => {
+            to_json(&store_finished(finished))
+        }
+        JobState::Failed { error, image, .. } => {
+            to_json(&StoredFailed { error: store_error(error), image: image.as_ref().map(ToString::to_string) })
+        }
+        JobState::Skipped { reason, .. } => to_json(&StoredSkipped { reason: reason.as_str().to_owned() }),
+    }
+}
+
+/// The state from its name, its data, and the time at which it ended.
+pub(crate) fn decode_state(
+    name: StateName,
+    data: &str,
+    finished_at: Option<Timestamp>,
+) -> Result<JobState, Unreadable> {
+    let ended = || finished_at.ok_or(Unreadable);
+    Ok(match name {
+        StateName::Queued => {
+            let stored: StoredQueued = serde_json::from_str(data)?;
+            let retry_at = stored.retry_at.as_deref().map(time).transpose()?;
+            JobState::Queued { retry_at, waiting_for: stored.waiting_for }
+        }
+        StateName::Preparing => serde_json::from_str(data).map(|Empty {}| JobState::Preparing)?,
+        StateName::Holding => serde_json::from_str(data).map(|Empty {}| JobState::Holding)?,
+        StateName::Capturing => {
+            let stored: StoredCapturing = serde_json::from_str(data)?;
+            let unknown_since = stored.unknown_since.as_deref().map(time).transpose()?;
+            JobState::Capturing(Capturing { unknown_since, name_in_use: stored.name_in_use })
+        }
+        StateName::Pending => JobState::Pending(decode_pending(data)?),
+        StateName::Finishing => JobState::Finishing(decode_finished(data)?),
+        StateName::Succeeded => JobState::Succeeded { image: decode_finished(data)?, finished_at: ended()? },
+        StateName::Failed => {
+            let StoredFailed { error, image } = serde_json::from_str(data)?;
+            let error = JobError::new(error.code, error.message, error.next_step);
+            JobState::Failed { error, image: image.map(|it| it.parse()).transpose()?, finished_at: ended()? }
+        }
+        StateName::Skipped => {
+            let stored: StoredSkipped = serde_json::from_str(data)?;
+            let reason = word(&stored.reason, &SkipReason::ALL, SkipReason::as_str)?;
+            JobState::Skipped { reason, finished_at: ended()? }
+        }
+    })
+}
+
+fn decode_pending(data: &str) -> Result<Pending, Unreadable> {
+    let stored: StoredPending = serde_json::from_str(data)?;
+    Ok(Pending {
+        image: stored.image.parse()?,
+        accepted_at: time(&stored.accepted_at)?,
+        stalled: stored.stalled,
+        offline: word(&stored.offline, &OfflineProof::ALL, OfflineProof::as_str)?,
+    })
+}
