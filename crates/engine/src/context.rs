@@ -1,0 +1,97 @@
+//! What every task needs: the ledger, EC2, the time.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, is_mutation};
+use amikeep_domain::id::{AccountName, JobId};
+use amikeep_domain::policy::PolicySet;
+use amikeep_ledger::Ledger;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::{Clock, Random};
+
+/// The longest that any call may take, whatever the adapter does. The adapter has shorter limits of its own; this one
+/// makes sure that a call which hangs ends.
+pub(crate) const CALL_MAX: SignedDuration = SignedDuration::from_secs(90);
+
+/// The configuration in force.
+pub(crate) struct InForce<C> {
+    pub(crate) policy_set: Arc<PolicySet>,
+    pub(crate) clouds: BTreeMap<AccountName, Arc<C>>,
+}
+
+impl<C> Clone for InForce<C> {
+    fn clone(&self) -> Self {
+        Self { policy_set: Arc::clone(&self.policy_set), clouds: self.clouds.clone() }
+    }
+}
+
+pub(crate) struct Context<C> {
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// When this engine was started: whoever held the lock before sent nothing after it.
+    pub(crate) started_at: Timestamp,
+    in_force: RwLock<InForce<C>>,
+}
+
+impl<C: Cloud> Context<C> {
+    pub(crate) fn new(ledger: Ledger, clock: Arc<dyn Clock>, random: Arc<dyn Random>, in_force: InForce<C>) -> Self {
+        let started_at = clock.now();
+        Self { ledger, clock, random, started_at, in_force: RwLock::new(in_force) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn new_job_id(&self) -> JobId {
+        JobId::new(self.now(), self.random.bytes())
+    }
+
+    pub(crate) fn in_force(&self) -> InForce<C> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace(&self, in_force: InForce<C>) {
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+    }
+
+    pub(crate) fn visibility_lag(&self, account: &AccountName) -> SignedDuration {
+        let in_force = self.in_force();
+        in_force.policy_set.accounts.get(account).map_or(SignedDuration::from_mins(5), |it| it.visibility_lag)
+    }
+
+    /// One call, ended at [`CALL_MAX`]. A mutation that was ended may have been carried out.
+    pub(crate) async fn call<T, F>(
+        &self,
+        account: &AccountName,
+        action: Action,
+        ask: impl FnOnce(Arc<C>) -> F,
+    ) -> Result<T, CloudError>
+    where
+        F: Future<Output = Result<T, CloudError>>,
+    {
+        let error = |kind, code: &str, message: String| CloudError {
+            action,
+            kind,
+            code: code.to_owned(),
+            message,
+            request_id: None,
+        };
+        let Some(cloud) = self.in_force().clouds.get(account).cloned() else {
+            let message = format!("account {account} is not in the configuration");
+            return Err(error(CloudErrorKind::Unavailable, "no-account", message));
+        };
+        match tokio::time::timeout(CALL_MAX.unsigned_abs(), ask(cloud)).await {
+            Ok(result) => result,
+            Err(_elapsed) => {
+                let kind =
+                    if is_mutation(action) { CloudErrorKind::OutcomeUnknown } else { CloudErrorKind::Unavailable };
+                Err(error(kind, "timeout", format!("no answer within {} s", CALL_MAX.as_secs())))
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The engine: observe, plan, execute, and take in what came of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::decision::JobError;
+use amikeep_domain::id::{AccountName, JobId};
+use amikeep_domain::job::{Job, JobEvent, JobState};
+use amikeep_domain::plan::{Action, Plan, PlanInputs, Reading, Scope, plan};
+use amikeep_domain::policy::PolicySet;
+use amikeep_ledger::Ledger;
+use jiff::Timestamp;
+use tokio::task::{Id, JoinError, JoinSet};
+use tracing::error;
+
+use crate::clock::{Clock, Random};
+use crate::context::{Context, InForce};
+use crate::error::EngineError;
+use crate::report::Report;
+use crate::state::State;
+use crate::task::{Claim, Task};
+
+/// Rounds after which an engine that still plans is taken to be in a circle. A wave of ten thousand jobs through room
+/// for 64 needs some hundreds.
+const SETTLE_ROUNDS_MAX: u32 = 100_000;
+
+/// How a task ended.
+type Ended = Result<(Id, Report), JoinError>;
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The most jobs from `preparing` to `capturing` at a time.
+    pub jobs_max: usize,
+    /// What the engine is there for.
+    pub scope: Scope,
+}
+
+/// An engine at rest.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// When it wants to plan again.
+    pub wake_at: Option<Timestamp>,
+    /// What it is waiting for, for people.
+    pub notes: Vec<String>,
+}
+
+/// The engine. One per ledger: whoever makes one holds the lock of the ledger.
+pub struct Engine<C> {
+    pub(crate) ctx: Arc<Context<C>>,
+    pub(crate) state: State,
+    pub(crate) tasks: JoinSet<Report>,
+    claims: HashMap<Id, Claim>,
+    options: Options,
+}
+
+impl<C: Cloud> Engine<C> {
+    /// Reads what is open from the ledger. Nothing is sent yet; recovery is the first tick.
+    pub async fn start(
+        ledger: Ledger,
+        policy_set: Arc<PolicySet>,
+        clouds: BTreeMap<AccountName, Arc<C>>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        options: Options,
+    ) -> Result<Self, EngineError> {
+        let mut state = State { reload: true, ..State::default() };
+        state.set_accounts(&policy_set);
+        let ctx = Arc::new(Context::new(ledger, clock, random, InForce { policy_set, clouds }));
+        let mut engine = Self { ctx, state, tasks: JoinSet::new(), claims: HashMap::new(), options };
+        engine.reload_if_needed().await?;
+        Ok(engine)
+    }
+
+    /// Puts another configuration in force. What is under way goes on; credentials are asked again.
+    pub fn replace(&mut self, policy_set: Arc<PolicySet>, clouds: BTreeMap<AccountName, Arc<C>>) {
+        self.state.set_accounts(&policy_set);
+        for view in self.state.accounts.values_mut() {
+            view.id = None;
+            view.retry_at = None;
+            view.inventory = None;
+            view.facts.clear();
+        }
+        self.ctx.replace(InForce { policy_set, clouds });
+    }
+
+    /// One tick: takes in requests of operators, plans, and starts what is to be done. Says what it planned.
+    pub async fn tick(&mut self) -> Result<Plan, EngineError> {
+        self.reload_if_needed().await?;
+        let now = self.ctx.now();
+        self.state.forget_stale(now);
+        self.take_requests().await?;
+        let plan = self.plan(now);
+        let Plan { actions, notes, wake_at } = plan;
+        let mut started = Vec::new();
+        for action in actions {
+            if self.spawn(action.clone()) {
+                started.push(action);
+            }
+        }
+        Ok(Plan { actions: started, notes, wake_at })
+    }
+
+    fn plan(&self, now: Timestamp) -> Plan {
+        let in_force = self.ctx.in_force();
+        plan(&PlanInputs {
+            now,
+            policy_set: &in_force.policy_set,
+            cursors: &self.state.cursors,
+            jobs: &self.state.jobs,
+            busy: &self.state.busy,
+            accounts: &self.state.accounts,
+            jobs_max: self.options.jobs_max,
+            scope: &self.options.scope,
+        })
+    }
+
+    /// Ticks until there is nothing to do before the next wake.
+    pub async fn settle(&mut self) -> Result<Settled, EngineError> {
+        for _ in 0..SETTLE_ROUNDS_MAX {
+            let plan = self.tick().await?;
+            if plan.actions.is_empty() && self.tasks.is_empty() {
+                return Ok(Settled { wake_at: plan.wake_at, notes: plan.notes });
+            }
+            self.take_next_report().await?;
+        }
+        Err(EngineError::NotSettled { rounds: SETTLE_ROUNDS_MAX })
+    }
+
+    /// The jobs that have not ended.
+    pub fn open_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.state.jobs.values()
+    }
+
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.options.scope
+    }
+
+    async fn reload_if_needed(&mut self) -> Result<(), EngineError> {
+        if !self.state.reload {
+            return Ok(());
+        }
+        let jobs = self.ctx.ledger.open_jobs().await?;
+        let cursors = self.ctx.ledger.cursors().await?;
+        let mut busy: BTreeMap<JobId, Job> = std::mem::take(&mut self.state.jobs);
+        busy.retain(|id, _| self.state.busy.contains(id));
+        self.state.jobs = jobs.into_iter().map(|job| (job.id, job)).chain(busy).collect();
+        self.state.cursors =
+            cursors.into_iter().map(|cursor| ((cursor.policy.clone(), cursor.account.clone()), cursor)).collect();
+        self.state.reload = false;
+        Ok(())
+    }
+
+    /// Starts an action, unless the same is under way already; true if it was started.
+    pub(crate) fn spawn(&mut self, action: Action) -> bool {
+        let Some(claim) = self.claim(&action) else { return false };
+        let jobs = claim.jobs.iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect();
+        let since = |id: &JobId| Some((*id, *self.state.missing_since.get(id)?));
+        let missing_since = claim.jobs.iter().filter_map(since).collect();
+        let task = Task { action, jobs, missing_since };
+        let handle = self.tasks.spawn(task.run(Arc::clone(&self.ctx)));
+        self.claims.insert(handle.id(), claim);
+        true
+    }
+
+    /// Marks what the action occupies; `None` if it is occupied.
+    fn claim(&mut self, action: &Action) -> Option<Claim> {
+        let mut claim = Claim::default();
+        let reading = match action {
+            Action::ObserveIdentity { account } => Some((account, Reading::Identity)),
+            Action::ObserveInventory { account } => Some((account, Reading::Inventory)),
+            Action::ObserveInstances { account, .. } => Some((account, Reading::Instances)),
+            Action::LookUpNames { account, jobs } => {
+                claim.jobs.clone_from(jobs);
+                Some((account, Reading::Names))
+            }
+            Action::PollImages { account, jobs } => {
+                claim.jobs.clone_from(jobs);
+                Some((account, Reading::Images))
+            }
+            Action::WriteGrades { account, jobs, .. } => {
+                claim.jobs.clone_from(jobs);
+                Some((account, Reading::Grades))
+            }
+            Action::RecordCursor { cursor, .. } => {
+                claim.recording = Some((cursor.policy.clone(), cursor.account.clone()));
+                None
+            }
+            Action::RecordFire(fire) => {
+                claim.recording = Some((fire.policy.clone(), fire.account.clone()));
+                None
+            }
+            Action::RequestImage(request) => {
+                claim.jobs.push(request.job);
+                None
+            }
+            Action::Record { job, .. } => {
+                claim.jobs.push(*job);
+                None
+            }
+        };
+        if claim.recording.as_ref().is_some_and(|key| self.state.recording.contains(key))
+            || claim.jobs.iter().any(|job| self.state.busy.contains(job))
+        {
+            return None;
+        }
+        if let Some((account, reading)) = reading {
+            if !self.state.view(account).reading.insert(reading) {
+                return None;
+            }
+            claim.reading = Some((account.clone(), reading));
+        }
+        self.state.recording.extend(claim.recording.clone());
+        self.state.busy.extend(claim.jobs.iter().copied());
+        Some(claim)
+    }
+
+    /// Waits for a task to end and takes in what it found. Returns at once if there is none.
+    pub(crate) async fn take_next_report(&mut self) -> Result<(), EngineError> {
+        let ended = self.tasks.join_next_with_id().await;
+        self.take_ended(ended).await
+    }
+
+    pub(crate) async fn take_ended(&mut self, ended: Option<Ended>) -> Result<(), EngineError> {
+        let now = self.ctx.now();
+        match ended {
+            None => {}
+            Some(Ok((id, report))) => {
+                self.claims.remove(&id);
+                self.state.take_report(report, now)?;
+            }
+            Some(Err(panicked)) => {
+                let claim = self.claims.remove(&panicked.id()).unwrap_or_default();
+                self.take_panic(claim).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A panic is a bug in one action. It must not stop the others, and not be repeated for ever: a job that had sent
+    /// nothing fails. One whose request may be out is settled as after a crash.
+    async fn take_panic(&mut self, claim: Claim) -> Result<(), EngineError> {
+        error!(jobs = ?claim.jobs, "a task panicked; this is a bug of amikeep, please report it with the log");
+        self.state.busy.retain(|job| !claim.jobs.contains(job));
+        if let Some(key) = claim.recording {
+            self.state.recording.remove(&key);
+        }
+        let now = self.ctx.now();
+        if let Some((account, reading)) = claim.reading {
+            self.state.view(&account).reading.remove(&reading);
+            self.state.read_failed(&account, "a task panicked".to_owned(), now);
+        }
+        self.state.reload = true;
+        self.reload_if_needed().await?;
+        for id in claim.jobs {
+            let Some(job) = self.state.jobs.get(&id) else { continue };
+            if matches!(job.state, JobState::Queued { .. } | JobState::Preparing | JobState::Holding) {
+                let error = JobError::new("internal_error", "amikeep failed on this job", "report it with the log");
+                let job = self.ctx.ledger.record_event(job, &JobEvent::Failed(error), now).await?;
+                crate::outcome::log_outcome(&job);
+                self.state.take(job);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! What the description of an image means for the job that waits for it.
+
+use std::collections::BTreeMap;
+
+use amikeep_cloud::{ImageState, SeenImage, SeenSnapshot};
+use amikeep_domain::class::Consistency;
+use amikeep_domain::decision::JobError;
+use amikeep_domain::grade::{Evidence, Grade};
+use amikeep_domain::id::SnapshotId;
+use amikeep_domain::image_name::ImageNumber;
+use amikeep_domain::instance::{Instance, InstanceState};
+use amikeep_domain::job::{CapturedVolume, Finished, Intent, Job, JobEvent, OfflineProof, Pending};
+use amikeep_domain::policy::saturating_add;
+use jiff::{SignedDuration, Timestamp};
+
+/// The most images of one job: EC2 reporting two of them as failed is bad luck, three are a pattern.
+const IMAGES_PER_JOB_MAX: u32 = 3;
+/// What makes an image fail does not pass within seconds.
+const NEXT_IMAGE_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// What to do next about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ImageVerdict {
+    /// Wait.
+    Pending,
+    /// Every expected snapshot is there: look whether the instance is still stopped.
+    CheckOffline,
+    /// It is available: read its snapshots.
+    Available,
+    /// Write this down.
+    Event(JobEvent),
+}
+
+/// `missing_for`: how long the image has been absent from complete answers.
+pub(crate) fn judge_image(
+    job: &Job,
+    pending: &Pending,
+    seen: Option<&SeenImage>,
+    missing_for: SignedDuration,
+    lag: SignedDuration,
+    now: Timestamp,
+) -> ImageVerdict {
+    let Some(image) = seen else {
+        let lost = lag < missing_for && saturating_add(pending.accepted_at, lag) < now;
+        return if lost { ImageVerdict::Event(JobEvent::Failed(vanished(pending))) } else { ImageVerdict::Pending };
+    };
+    match &image.state {
+        ImageState::Failed { reason } => ImageVerdict::Event(judge_failed(job, pending, reason, now)),
+        ImageState::Available | ImageState::Disabled => match pending.offline {
+            OfflineProof::Awaited => ImageVerdict::CheckOffline,
+            _ => ImageVerdict::Available,
+        },
+        ImageState::Pending if pending.offline == OfflineProof::Awaited && snapshots_are_there(job, image) => {
+            ImageVerdict::CheckOffline
+        }
+        ImageState::Pending => ImageVerdict::Pending,
+    }
+}
+
+fn snapshots_are_there(job: &Job, image: &SeenImage) -> bool {
+    let Some(intent) = &job.intent else { return false };
+    intent.volumes.iter().all(|volume| snapshot_of(image, &volume.device).is_some())
+}
+
+fn snapshot_of<'a>(image: &'a SeenImage, device: &str) -> Option<&'a SnapshotId> {
+    image.devices.iter().find(|it| it.device == device).and_then(|it| it.snapshot.as_ref())
+}
+
+/// Whether an instance that was stopped when the image was asked for has stayed so. A start in between changes the
+/// launch time even if the instance was stopped again.
+pub(crate) fn offline_holds(intent: &Intent, instance: Option<&Instance>) -> bool {
+    instance.is_some_and(|it| it.state == InstanceState::Stopped && it.launched_at == intent.launched_at)
+}
+
+/// Another image only without a reboot: a fire requests at most one reboot that EC2 may have accepted.
+fn judge_failed(job: &Job, pending: &Pending, reason: &str, now: Timestamp) -> JobEvent {
+    let rebooted = job.intent.as_ref().is_some_and(|intent| intent.mode == Consistency::Reboot);
+    let retry_at = saturating_add(now, NEXT_IMAGE_AFTER);
+    let last = job.number != ImageNumber::FIRST && IMAGES_PER_JOB_MAX <= job.number.get();
+    if rebooted || last || job.window.start_by < retry_at {
+        return JobEvent::Failed(JobError::new(
+            "image_failed",
+            format!("EC2 reports {} as failed: {reason}", pending.image),
+            if rebooted {
+                "run `amikeep backup` when a reboot is convenient; amikeep asks for one reboot per fire and not for two"
+            } else {
+                "see EC2's reason; run `amikeep backup` to try again now"
+            },
+        ));
+    }
+    JobEvent::ImageFailed { image: pending.image.clone(), retry_at, reason: reason.to_owned() }
+}
+
+fn vanished(pending: &Pending) -> JobError {
+    JobError::new(
+        "image_vanished",
+        format!("{} was being made and is not there any more", pending.image),
+        "find out who deregistered it, for example in CloudTrail; run `amikeep backup` to take another",
+    )
+}
+
+/// What an available image turned out to be, or the failure if its class accepts nothing so weak.
+pub(crate) fn finish(
+    job: &Job,
+    pending: &Pending,
+    image: &SeenImage,
+    snapshots: &BTreeMap<SnapshotId, SeenSnapshot>,
+) -> JobEvent {
+    let Some(intent) = &job.intent else {
+        let error = JobError::new("no_intent", "the job has an image and no intent", "report this as a bug");
+        return JobEvent::Failed(error);
+    };
+    let (grade, evidence) = grade_of(intent, pending);
+    if let Some(grade_min) = intent.grade_min.filter(|grade_min| grade < *grade_min) {
+        return JobEvent::Failed(JobError::new(
+            "grade_too_low",
+            format!("{} is {grade}: the instance was started before its snapshots were seen", pending.image),
+            format!(
+                "the class asks for {grade_min}; the image stays until a better one exists. Run `amikeep backup` to take one"
+            ),
+        ));
+    }
+    let starts = image.devices.iter().filter_map(|it| snapshots.get(it.snapshot.as_ref()?)?.started_at);
+    let captured_at = starts.min().or(image.created_at).unwrap_or(pending.accepted_at);
+    let volumes = captured_volumes(intent, image, snapshots, grade);
+    JobEvent::Available(Finished { image: pending.image.clone(), captured_at, grade, evidence, volumes })
+}
+
+fn grade_of(intent: &Intent, pending: &Pending) -> (Grade, Option<Evidence>) {
+    match (intent.mode, pending.offline) {
+        (Consistency::Reboot, _) => (Grade::Clean, Some(Evidence::Requested)),
+        (_, OfflineProof::Proved) => (Grade::Offline, None),
+        _ => (Grade::Crash, None),
+    }
+}
+
+fn captured_volumes(
+    intent: &Intent,
+    image: &SeenImage,
+    snapshots: &BTreeMap<SnapshotId, SeenSnapshot>,
+    grade: Grade,
+) -> Vec<CapturedVolume> {
+    let expected = intent.volumes.iter().map(|volume| {
+        let snapshot = snapshot_of(image, &volume.device).cloned();
+        let grade = snapshot.as_ref().map(|_| grade);
+        CapturedVolume { device: volume.device.clone(), volume: Some(volume.volume.clone()), snapshot, grade }
+    });
+    // A volume attached between the decision and the call is in the image all the same.
+    let unexpected = image.devices.iter().filter(|it| it.snapshot.is_some());
+    let unexpected = unexpected.filter(|it| intent.volumes.iter().all(|volume| volume.device != it.device));
+    let unexpected = unexpected.map(|it| CapturedVolume {
+        device: it.device.clone(),
+        volume: it.snapshot.as_ref().and_then(|id| snapshots.get(id)).and_then(|it| it.volume.clone()),
+        snapshot: it.snapshot.clone(),
+        grade: Some(grade),
+    });
+    let disks = 0..intent.instance_store_disks.unwrap_or(0);
+    let instance_store = disks.map(|idx| CapturedVolume {
+        device: format!("instance-store-{idx}"),
+        volume: None,
+        snapshot: None,
+        grade: None,
+    });
+    expected.chain(unexpected).chain(instance_store).collect()
+}

@@ -1,0 +1,59 @@
+//! What a look-up by name means for an unknown outcome.
+
+use amikeep_cloud::SeenImage;
+use amikeep_domain::decision::JobError;
+use amikeep_domain::job::{Capturing, Job, JobEvent, JobState};
+use amikeep_domain::policy::saturating_add;
+use amikeep_domain::tags;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::context::CALL_MAX;
+
+/// The event that follows, or none while it is too early to tell: EC2's answers lag behind its writes by up to `lag`, and
+/// that counts for an image that is missing as well as for one whose tags are.
+pub(crate) fn judge_look_up(
+    job: &Job,
+    found: Option<&SeenImage>,
+    lag: SignedDuration,
+    engine_started_at: Timestamp,
+    now: Timestamp,
+) -> Option<JobEvent> {
+    let JobState::Capturing(capturing) = &job.state else { return None };
+    let certain_at = saturating_add(sent_by(job, capturing, engine_started_at), lag);
+    match found {
+        Some(image) => match image.tags.get(tags::JOB) {
+            Some(tag) if *tag == job.id.to_string() => Some(JobEvent::Adopted { image: image.id.clone() }),
+            Some(_) => Some(JobEvent::Failed(name_taken(job, Some(image)))),
+            None => (certain_at <= now).then(|| JobEvent::Failed(name_taken(job, Some(image)))),
+        },
+        None if now < certain_at => None,
+        None if capturing.name_in_use => Some(JobEvent::Failed(name_taken(job, None))),
+        None => Some(JobEvent::Deferred {
+            retry_at: now,
+            reason: format!("no image of that name after {} s, so the request did not arrive", lag.as_secs()),
+        }),
+    }
+}
+
+/// When the request was sent at the latest. A call is on its way for no longer than a call may take; and one of a
+/// daemon that died was sent before this engine took the lock.
+fn sent_by(job: &Job, capturing: &Capturing, engine_started_at: Timestamp) -> Timestamp {
+    let recorded_at = job.intent.as_ref().map_or(job.created_at, |intent| intent.recorded_at);
+    let call_ended_at = saturating_add(recorded_at, CALL_MAX);
+    let by_another = recorded_at < engine_started_at;
+    let ended_at = if by_another { call_ended_at.min(engine_started_at) } else { call_ended_at };
+    capturing.unknown_since.unwrap_or(ended_at)
+}
+
+fn name_taken(job: &Job, image: Option<&SeenImage>) -> JobError {
+    let name = job.intent.as_ref().map(|intent| intent.name.to_string()).unwrap_or_default();
+    let holder = match image {
+        Some(image) => format!("{}, which job {} did not make", image.id, job.id),
+        None => "an image that EC2 does not show".to_owned(),
+    };
+    JobError::new(
+        "name_taken",
+        format!("the image name {name} is in use by {holder}"),
+        "see what that image is; if another amikeep made it, give each its own `owner`; else deregister it",
+    )
+}

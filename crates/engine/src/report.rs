@@ -1,0 +1,177 @@
+//! What tasks found, and how the state takes it in.
+
+use std::collections::BTreeMap;
+
+use amikeep_cloud::{CloudError, Identity};
+use amikeep_domain::fire::Cursor;
+use amikeep_domain::id::{AccountName, InstanceId, JobId, PolicyName};
+use amikeep_domain::instance::Instance;
+use amikeep_domain::job::Job;
+use amikeep_domain::plan::{Inventory, Reading, SeenFacts};
+use amikeep_ledger::LedgerError;
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use crate::outcome::log_outcome;
+use crate::state::State;
+
+/// What one task found.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Identity {
+        account: AccountName,
+        result: Result<Identity, String>,
+    },
+    Inventory {
+        account: AccountName,
+        at: Timestamp,
+        result: Result<Vec<Instance>, CloudError>,
+    },
+    Instances {
+        account: AccountName,
+        at: Timestamp,
+        asked: Vec<InstanceId>,
+        result: Result<Vec<Instance>, CloudError>,
+    },
+    /// Jobs moved on.
+    Jobs(Vec<Job>),
+    /// EC2 was asked about images: which jobs were looked at, which images were absent, which jobs moved on.
+    Looked(Looked),
+    Cursor(Cursor),
+    Fired {
+        policy: PolicyName,
+        account: AccountName,
+        cursor: Option<Cursor>,
+        jobs: Vec<Job>,
+    },
+    /// Something could not be written down.
+    LedgerFailed {
+        jobs: Vec<JobId>,
+        recording: Option<(PolicyName, AccountName)>,
+        error: LedgerError,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) account: AccountName,
+    pub(crate) reading: Reading,
+    pub(crate) at: Timestamp,
+    pub(crate) asked: Vec<JobId>,
+    pub(crate) absent: Vec<JobId>,
+    pub(crate) moved: Vec<Job>,
+    pub(crate) error: Option<CloudError>,
+}
+
+impl State {
+    /// Takes a report in. An error of the ledger is handed back: it stops the tick.
+    pub(crate) fn take_report(&mut self, report: Report, now: Timestamp) -> Result<(), LedgerError> {
+        match report {
+            Report::Identity { account, result } => self.take_identity(&account, result, now),
+            Report::Inventory { account, at, result } => {
+                self.view(&account).reading.remove(&Reading::Inventory);
+                if let Some(instances) = self.take_read(&account, result, now) {
+                    let instances: BTreeMap<_, _> = instances.into_iter().map(|it| (it.id.clone(), it)).collect();
+                    self.view(&account).inventory = Some(Inventory { at, instances });
+                }
+            }
+            Report::Instances { account, at, asked, result } => {
+                self.view(&account).reading.remove(&Reading::Instances);
+                if let Some(instances) = self.take_read(&account, result, now) {
+                    let mut seen: BTreeMap<_, _> = instances.into_iter().map(|it| (it.id.clone(), it)).collect();
+                    let facts = &mut self.view(&account).facts;
+                    facts.extend(asked.into_iter().map(|id| {
+                        let instance = seen.remove(&id);
+                        (id, SeenFacts { at, instance })
+                    }));
+                }
+            }
+            Report::Jobs(jobs) => self.take_jobs(jobs),
+            Report::Looked(looked) => self.take_looked(looked, now),
+            Report::Cursor(cursor) => {
+                let key = (cursor.policy.clone(), cursor.account.clone());
+                self.recording.remove(&key);
+                self.cursors.insert(key, cursor);
+            }
+            Report::Fired { policy, account, cursor, jobs } => {
+                let key = (policy, account);
+                self.recording.remove(&key);
+                match cursor {
+                    Some(cursor) => drop(self.cursors.insert(key, cursor)),
+                    None => self.reload = true,
+                }
+                self.take_jobs(jobs);
+            }
+            Report::LedgerFailed { jobs, recording, error } => {
+                self.busy.retain(|job| !jobs.contains(job));
+                if let Some(key) = recording {
+                    self.recording.remove(&key);
+                }
+                self.reload = true;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_identity(&mut self, account: &AccountName, result: Result<Identity, String>, now: Timestamp) {
+        self.view(account).reading.remove(&Reading::Identity);
+        match result {
+            Ok(identity) => {
+                info!(account = %account, account_id = %identity.account, "account {account} is {}", identity.account);
+                self.read_succeeded(account);
+                self.view(account).id = Some(identity.account);
+            }
+            Err(message) => {
+                if self.read_failed(account, message.clone(), now) {
+                    error!(account = %account, "the credentials of account {account} do not work: {message}");
+                }
+            }
+        }
+    }
+
+    fn take_read<T>(&mut self, account: &AccountName, result: Result<T, CloudError>, now: Timestamp) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.read_succeeded(account);
+                Some(value)
+            }
+            Err(error) => {
+                self.take_read_error(account, &error, now);
+                None
+            }
+        }
+    }
+
+    fn take_read_error(&mut self, account: &AccountName, error: &CloudError, now: Timestamp) {
+        if self.read_failed(account, error.to_string(), now) {
+            warn!(account = %account, code = %error.code, "reading from EC2 failed, it is tried again: {error}");
+        }
+    }
+
+    fn take_jobs(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            log_outcome(&job);
+            self.take(job);
+        }
+    }
+
+    fn take_looked(&mut self, looked: Looked, now: Timestamp) {
+        let view = self.view(&looked.account);
+        view.reading.remove(&looked.reading);
+        view.looked_at.extend(looked.asked.iter().map(|job| (*job, looked.at)));
+        for job in &looked.asked {
+            self.busy.remove(job);
+            if looked.absent.contains(job) {
+                self.missing_since.entry(*job).or_insert(looked.at);
+            } else if looked.error.is_none() {
+                self.missing_since.remove(job);
+            }
+        }
+        match looked.error {
+            Some(error) => self.take_read_error(&looked.account, &error, now),
+            None => self.read_succeeded(&looked.account),
+        }
+        self.take_jobs(looked.moved);
+    }
+}

@@ -1,0 +1,102 @@
+//! Requests of operators: written to the ledger by a command, turned into jobs by whoever holds the engine's lock.
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::decision::JobError;
+use amikeep_domain::id::AccountName;
+use amikeep_domain::job::{JobKey, Trigger};
+use amikeep_domain::plan::{Action, Scope};
+use amikeep_domain::policy::{StartWindow, saturating_add};
+use amikeep_ledger::{NewJob, Request, RequestKind};
+use jiff::Timestamp;
+use tracing::info;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What becomes of a request now.
+enum Judged {
+    /// This job.
+    Job(Box<NewJob>),
+    /// The account has not answered yet.
+    NotYet(AccountName),
+    /// It cannot be done.
+    Refused(JobError),
+}
+
+impl<C: Cloud> Engine<C> {
+    /// Turns requests into jobs. A manual job has no jitter and its time is now, to the second.
+    pub(crate) async fn take_requests(&mut self) -> Result<(), EngineError> {
+        let now = self.ctx.now();
+        for request in self.ctx.ledger.open_requests().await? {
+            let in_scope = match self.scope() {
+                Scope::Everything => true,
+                Scope::Requests(requests) => requests.contains(&request.id),
+            };
+            if !in_scope {
+                continue;
+            }
+            match self.judge_request(&request, now) {
+                Judged::NotYet(account) => {
+                    if self.state.view(&account).retry_at.is_none_or(|at| at <= now) {
+                        self.spawn(Action::ObserveIdentity { account });
+                    }
+                }
+                Judged::Refused(error) => self.ctx.ledger.record_request_refused(request.id, &error, now).await?,
+                Judged::Job(new_job) => {
+                    let job = self.ctx.ledger.record_request_planned(request.id, *new_job, now).await?;
+                    info!(job_id = %job.id, instance_id = %job.key.instance, "an operator asked for a backup of {}", job.key.instance);
+                    self.state.take(job);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_request(&mut self, request: &Request, now: Timestamp) -> Judged {
+        let RequestKind::Backup { instance, policy: policy_name, account, consistency } = &request.kind;
+        let in_force = self.ctx.in_force();
+        let policy = in_force.policy_set.policies.get(policy_name);
+        let account_name = account.as_ref().or_else(|| policy.and_then(|policy| policy.accounts.first()));
+        let rules = account_name.and_then(|name| in_force.policy_set.accounts.get(name));
+        let (Some(policy), Some(account_name), Some(rules)) = (policy, account_name, rules) else {
+            return Judged::Refused(JobError::new(
+                "policy_gone",
+                format!("policy {policy_name} or its account is not in the configuration in force"),
+                "reload the daemon if the configuration was changed, and ask again",
+            ));
+        };
+        let is_manual = self.is_manual();
+        let view = self.state.view(account_name);
+        let Some(account) = view.id.clone() else {
+            return match view.last_error.clone().filter(|_| is_manual) {
+                Some(error) => {
+                    Judged::Refused(JobError::new("account_unavailable", error, "see `amikeep check --online`"))
+                }
+                None => Judged::NotYet(account_name.clone()),
+            };
+        };
+        let scheduled_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Judged::Job(Box::new(NewJob {
+            id: self.ctx.new_job_id(),
+            key: JobKey {
+                policy: policy_name.clone(),
+                account,
+                region: rules.region.clone(),
+                instance: instance.clone(),
+                scheduled_at,
+            },
+            account_name: account_name.clone(),
+            trigger: Trigger::Manual,
+            request: Some(request.id),
+            asked: *consistency,
+            class: policy.class.clone(),
+            window: StartWindow { start_at: scheduled_at, start_by: saturating_add(scheduled_at, policy.start_within) },
+            created_at: now,
+        }))
+    }
+
+    /// Somebody waits at a terminal, and no daemon would try again later.
+    fn is_manual(&self) -> bool {
+        *self.scope() != Scope::Everything
+    }
+}

@@ -1,0 +1,170 @@
+//! The daemon's loop around the engine: wait for anything to happen, then tick.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::id::AccountName;
+use amikeep_domain::policy::{Enabled, PolicySet};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::doorbell::{Doorbell, Ringer};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// How often the ledger is asked for requests of operators, and the watchdog is told that the loop lives.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// The engine looks at least this often, whatever anybody's timer says: clocks are set, and hosts are suspended.
+const SLEEP_MAX: SignedDuration = SignedDuration::from_secs(30);
+/// A ledger that fails (a full disk) is tried again after this.
+const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What the daemon can tell a running engine.
+pub enum Control<C> {
+    /// Another configuration is in force.
+    Replace {
+        /// The policies.
+        policy_set: Arc<PolicySet>,
+        /// The connections, by account.
+        clouds: BTreeMap<AccountName, Arc<C>>,
+    },
+}
+
+/// How the loop is run.
+pub struct Handle<C> {
+    /// What wakes it.
+    pub doorbell: Doorbell,
+    /// What it is told.
+    pub control: mpsc::Receiver<Control<C>>,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+    /// How long calls under way may take to end after that.
+    pub grace: Duration,
+    /// Called every second while the loop is alive, with the number of open jobs.
+    pub beat: Box<dyn Fn(usize) + Send + Sync>,
+}
+
+/// Why the loop woke.
+enum Woken<C> {
+    Tick,
+    Beat,
+    Ended,
+    Control(Control<C>),
+    Shutdown,
+}
+
+impl<C: Cloud> Engine<C> {
+    /// Runs until `shutdown`, then waits for what is under way. What is cut off then is settled by the next start.
+    pub async fn run(mut self, mut handle: Handle<C>) -> Result<(), EngineError> {
+        let mut ringer = Some(self.start_ringer(&handle.doorbell).await?);
+        let mut wake_at = self.tick_or_report().await;
+        loop {
+            match self.wait(&mut handle, wake_at).await {
+                Woken::Shutdown => break,
+                Woken::Beat => {
+                    (handle.beat)(self.state.jobs.len());
+                    if !self.has_requests().await {
+                        continue;
+                    }
+                }
+                Woken::Control(Control::Replace { policy_set, clouds }) => {
+                    self.replace(policy_set, clouds);
+                    if let Some(ringer) = ringer.take() {
+                        ringer.stop().await;
+                    }
+                    ringer = Some(self.start_ringer(&handle.doorbell).await?);
+                }
+                Woken::Tick | Woken::Ended => {}
+            }
+            wake_at = self.tick_or_report().await;
+        }
+        if let Some(ringer) = ringer {
+            ringer.stop().await;
+        }
+        self.drain(&handle).await
+    }
+
+    async fn start_ringer(&self, doorbell: &Doorbell) -> Result<Ringer, EngineError> {
+        let in_force = self.ctx.in_force();
+        let enabled = in_force.policy_set.policies.values().filter(|policy| policy.enabled == Enabled::Yes);
+        let schedules: BTreeSet<String> = enabled.map(|it| it.schedule.expression().to_owned()).collect();
+        doorbell.start_ringer(&schedules).await
+    }
+
+    async fn wait(&mut self, handle: &mut Handle<C>, wake_at: Timestamp) -> Woken<C> {
+        let sleep = wake_at.duration_since(self.ctx.now()).clamp(SignedDuration::ZERO, SLEEP_MAX);
+        // Never shorter than this, so that a plan that wants to be asked again at once cannot take a whole core.
+        let sleep = sleep.unsigned_abs().max(Duration::from_millis(5));
+        let busy = self.is_busy();
+        let ended = tokio::select! {
+            biased;
+            () = handle.shutdown.cancelled() => return Woken::Shutdown,
+            Some(control) = handle.control.recv() => return Woken::Control(control),
+            ended = self.tasks.join_next_with_id(), if busy => ended,
+            () = handle.doorbell.rung() => return Woken::Tick,
+            () = tokio::time::sleep(sleep.min(BEAT_EVERY)) => {
+                (handle.beat)(self.state.jobs.len());
+                return if sleep <= BEAT_EVERY { Woken::Tick } else { Woken::Beat };
+            }
+        };
+        if let Err(error) = self.take_ended(ended).await {
+            Self::report_ledger(&error);
+            tokio::time::sleep(LEDGER_RETRY_AFTER).await;
+        }
+        Woken::Ended
+    }
+
+    /// The daemon outlives a ledger that fails: nothing is sent meanwhile, and what is missed is written down later.
+    async fn tick_or_report(&mut self) -> Timestamp {
+        let later = amikeep_domain::policy::saturating_add(self.ctx.now(), SLEEP_MAX);
+        match self.tick().await {
+            Ok(plan) => plan.wake_at.unwrap_or(later),
+            Err(error) => {
+                Self::report_ledger(&error);
+                let retry = SignedDuration::try_from(LEDGER_RETRY_AFTER).unwrap_or(SLEEP_MAX);
+                amikeep_domain::policy::saturating_add(self.ctx.now(), retry)
+            }
+        }
+    }
+
+    fn report_ledger(error: &EngineError) {
+        error!("nothing can be written down, so nothing is done: {error}");
+    }
+
+    async fn has_requests(&self) -> bool {
+        match self.ctx.ledger.open_requests().await {
+            Ok(requests) => !requests.is_empty(),
+            Err(error) => {
+                warn!("failed to look for requests of operators: {error}");
+                false
+            }
+        }
+    }
+
+    async fn drain(&mut self, handle: &Handle<C>) -> Result<(), EngineError> {
+        info!(under_way = self.tasks.len(), "stopping: waiting for {} call(s) to end", self.tasks.len());
+        let end = async {
+            while !self.tasks.is_empty() {
+                tokio::select! {
+                    ended = self.tasks.join_next_with_id() => self.take_ended(ended).await?,
+                    () = tokio::time::sleep(BEAT_EVERY) => (handle.beat)(self.state.jobs.len()),
+                }
+            }
+            Ok(())
+        };
+        if let Ok(drained) = tokio::time::timeout(handle.grace, end).await {
+            return drained;
+        }
+        warn!(
+            cut_off = self.tasks.len(),
+            "{} call(s) did not end in time; what came of them is looked up at the next start",
+            self.tasks.len()
+        );
+        self.tasks.shutdown().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! What the engine remembers between ticks. All of it can be lost: jobs and cursors are read from the ledger at the
+//! start, and what EC2 said is asked again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amikeep_domain::fire::Cursor;
+use amikeep_domain::id::{AccountName, JobId, PolicyName};
+use amikeep_domain::job::Job;
+use amikeep_domain::plan::{AccountView, FACTS_FRESH_FOR};
+use amikeep_domain::policy::{PolicySet, saturating_add};
+use jiff::{SignedDuration, Timestamp};
+
+/// The wait after a failed read, doubled up to the limit: 5 s to 5 min.
+const READ_RETRY_MIN: SignedDuration = SignedDuration::from_secs(5);
+const READ_RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) cursors: BTreeMap<(PolicyName, AccountName), Cursor>,
+    pub(crate) accounts: BTreeMap<AccountName, AccountView>,
+    pub(crate) busy: BTreeSet<JobId>,
+    /// Fires and cursors that are being written down.
+    pub(crate) recording: BTreeSet<(PolicyName, AccountName)>,
+    /// Since when the image of a job has been absent from complete answers.
+    pub(crate) missing_since: BTreeMap<JobId, Timestamp>,
+    pub(crate) failed_reads: BTreeMap<AccountName, u32>,
+    /// Jobs and cursors must be read from the ledger again: an effect could not be written down.
+    pub(crate) reload: bool,
+}
+
+impl State {
+    /// Makes room for every configured account, and forgets the ones that are gone.
+    pub(crate) fn set_accounts(&mut self, policy_set: &PolicySet) {
+        self.accounts.retain(|name, _| policy_set.accounts.contains_key(name));
+        for name in policy_set.accounts.keys() {
+            self.accounts.entry(name.clone()).or_default();
+        }
+    }
+
+    pub(crate) fn view(&mut self, account: &AccountName) -> &mut AccountView {
+        self.accounts.entry(account.clone()).or_default()
+    }
+
+    /// Takes over a job as the ledger has it now.
+    pub(crate) fn take(&mut self, job: Job) {
+        self.busy.remove(&job.id);
+        if job.state.name().is_terminal() {
+            self.missing_since.remove(&job.id);
+            self.view(&job.account_name).looked_at.remove(&job.id);
+            self.jobs.remove(&job.id);
+        } else {
+            self.jobs.insert(job.id, job);
+        }
+    }
+
+    pub(crate) fn read_succeeded(&mut self, account: &AccountName) {
+        self.failed_reads.remove(account);
+        let view = self.view(account);
+        view.retry_at = None;
+        view.last_error = None;
+    }
+
+    /// Notes a failed read; true if it is the first in a row, which is the one worth a line in the log.
+    pub(crate) fn read_failed(&mut self, account: &AccountName, error: String, now: Timestamp) -> bool {
+        let failures = self.failed_reads.entry(account.clone()).or_default();
+        *failures += 1;
+        let doubled = READ_RETRY_MIN * (1 << (*failures - 1).min(6));
+        let is_first = *failures == 1;
+        let view = self.view(account);
+        view.retry_at = Some(saturating_add(now, doubled.min(READ_RETRY_MAX)));
+        view.last_error = Some(error);
+        is_first
+    }
+
+    /// Forgets facts that nobody may act upon any more: ten thousand instances need not stay in memory for a day.
+    pub(crate) fn forget_stale(&mut self, now: Timestamp) {
+        let stale = |at: Timestamp| FACTS_FRESH_FOR * 4 < now.duration_since(at).abs();
+        for view in self.accounts.values_mut() {
+            view.facts.retain(|_, seen| !stale(seen.at));
+            if view.inventory.as_ref().is_some_and(|inventory| stale(inventory.at)) {
+                view.inventory = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Writing down what needs no call.
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::fire::{Cursor, StartReason};
+use amikeep_domain::job::{Job, JobEvent, JobKey};
+use amikeep_domain::plan::{FireAction, Matched};
+use amikeep_domain::policy::Enabled;
+use amikeep_ledger::{FirePlan, FireRun, NewJob};
+use tracing::{info, warn};
+
+use crate::context::Context;
+use crate::report::Report;
+
+pub(crate) async fn cursor<C: Cloud>(ctx: &Context<C>, cursor: Cursor, reason: Option<StartReason>) -> Report {
+    if let Err(error) = ctx.ledger.record_cursor(&cursor).await {
+        let recording = Some((cursor.policy, cursor.account));
+        return Report::LedgerFailed { jobs: Vec::new(), recording, error };
+    }
+    let (policy, account) = (&cursor.policy, &cursor.account);
+    match reason {
+        Some(StartReason::New) => info!(%policy, %account, "policy {policy} is new and starts from now"),
+        Some(StartReason::Enabled) => info!(%policy, %account, "policy {policy} is enabled again and starts from now"),
+        Some(StartReason::Changed) => {
+            info!(%policy, %account, "policy {policy} has another schedule or zone and starts from now");
+        }
+        Some(StartReason::ClockStepBack) => {
+            warn!(%policy, %account, "the clock was far ahead when policy {policy} was last planned; it starts from now");
+        }
+        None => info!(%policy, %account, "policy {policy} is switched off and plans nothing more"),
+    }
+    Report::Cursor(cursor)
+}
+
+/// Fires, their jobs and the cursor, in one transaction of the ledger.
+pub(crate) async fn fire<C: Cloud>(ctx: &Context<C>, action: FireAction) -> Report {
+    let key = (action.policy.clone(), action.account.clone());
+    let Some(plan) = fire_plan(ctx, &action) else {
+        return Report::Fired { policy: action.policy, account: action.account, cursor: None, jobs: Vec::new() };
+    };
+    log_fire(&action);
+    match ctx.ledger.record_fire(&plan).await {
+        Ok(recorded) => {
+            let fingerprint =
+                ctx.in_force().policy_set.policies.get(&action.policy).map(|it| it.schedule.fingerprint());
+            let cursor = fingerprint.map(|fingerprint| Cursor {
+                policy: action.policy.clone(),
+                account: action.account.clone(),
+                fingerprint,
+                planned_to: plan.planned_to,
+                enabled: Enabled::Yes,
+            });
+            Report::Fired { policy: action.policy, account: action.account, cursor, jobs: recorded.jobs }
+        }
+        Err(error) => Report::LedgerFailed { jobs: Vec::new(), recording: Some(key), error },
+    }
+}
+
+fn log_fire(action: &FireAction) {
+    let (policy, account) = (&action.policy, &action.account);
+    if let Some(missed) = &action.due.missed {
+        let why = action.note.as_deref().unwrap_or("amikeep was not running");
+        warn!(
+            %policy, %account, missed = missed.count, missed_from = %missed.from,
+            "policy {policy} missed {} fire(s) since {}: {why}", missed.count, missed.from
+        );
+    }
+    if action.due.run.is_some() && action.matched.is_empty() {
+        warn!(%policy, %account, "policy {policy} fired and matches no instance in account {account}");
+    }
+}
+
+/// None if the policy or the account is gone from the configuration meanwhile.
+fn fire_plan<C: Cloud>(ctx: &Context<C>, action: &FireAction) -> Option<FirePlan> {
+    let run = match action.due.run {
+        None => None,
+        Some(run) => {
+            let jobs: Option<Vec<NewJob>> =
+                action.matched.iter().map(|matched| new_job(ctx, action, run, matched)).collect();
+            let matched = u32::try_from(action.matched.len()).unwrap_or(u32::MAX);
+            Some(FireRun { scheduled_at: run.scheduled_at, trigger: run.trigger, matched, jobs: jobs? })
+        }
+    };
+    Some(FirePlan {
+        policy: action.policy.clone(),
+        account: action.account.clone(),
+        planned_from: action.planned_from,
+        planned_to: action.due.planned_to,
+        missed: action.due.missed,
+        missed_note: action.note.clone(),
+        run,
+        at: ctx.now(),
+    })
+}
+
+fn new_job<C: Cloud>(
+    ctx: &Context<C>,
+    action: &FireAction,
+    run: amikeep_domain::fire::RunFire,
+    matched: &Matched,
+) -> Option<NewJob> {
+    let in_force = ctx.in_force();
+    let policy = in_force.policy_set.policies.get(&action.policy)?;
+    let rules = in_force.policy_set.accounts.get(&action.account)?;
+    Some(NewJob {
+        id: ctx.new_job_id(),
+        key: JobKey {
+            policy: action.policy.clone(),
+            account: action.account_id.clone()?,
+            region: rules.region.clone(),
+            instance: matched.instance.clone(),
+            scheduled_at: run.scheduled_at,
+        },
+        account_name: action.account.clone(),
+        trigger: run.trigger,
+        request: None,
+        asked: None,
+        class: matched.class.clone(),
+        window: policy.start_window(&matched.instance, run.scheduled_at),
+        created_at: ctx.now(),
+    })
+}
+
+/// An event of one job that needs no call to EC2.
+pub(crate) async fn event<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, event: JobEvent) -> Report {
+    let changes: Vec<(Job, JobEvent)> = jobs.into_iter().map(|job| (job, event.clone())).collect();
+    let ids = changes.iter().map(|(job, _)| job.id).collect();
+    match ctx.ledger.record_events(&changes, ctx.now()).await {
+        Ok(jobs) => Report::Jobs(jobs),
+        Err(error) => Report::LedgerFailed { jobs: ids, recording: None, error },
+    }
+}

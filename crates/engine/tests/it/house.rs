@@ -1,0 +1,232 @@
+//! What every test here lives in: a world, a ledger, policies, a clock, and the driver that moves time to the engine's
+//! next wake.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::class::built_in;
+use amikeep_domain::id::{AccountName, ImageId, InstanceId};
+use amikeep_domain::job::Job;
+use amikeep_domain::pattern::Pattern;
+use amikeep_domain::plan::Scope;
+use amikeep_domain::policy::{AccountRules, Enabled, Policy, PolicySet, Selector, TagMatch};
+use amikeep_domain::schedule::Schedule;
+use amikeep_ec2_sim::{
+    CreateImage, Delivery, ImageDuration, InstanceSpec, Invocation, NewTag, Place, Reboot, Request, RequestLimits,
+    SimClock, SimCloud, TagSpecification, World, WorldBuilder, default_identity,
+};
+use amikeep_engine::{Clock, Engine, Options, SeededRandom};
+use amikeep_ledger::{EngineLock, HistoryFilter, Holder, Ledger};
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+
+pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const REGION: &str = "eu-central-1";
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(crate) fn instance_id(n: u32) -> InstanceId {
+    format!("i-{n:017x}").parse().unwrap()
+}
+
+/// A running instance with two volumes that the policy `nightly` covers.
+pub(crate) fn spec(n: u32) -> InstanceSpec {
+    InstanceSpec::new(instance_id(n).to_string()).tag("Env", "prod").volume("/dev/xvda", 8).volume("/dev/sdf", 100)
+}
+
+/// A world at 01:00 on 22 November 2026 whose images take five minutes.
+pub(crate) fn world() -> WorldBuilder {
+    World::builder()
+        .clock(SimClock::manual(at("2026-11-22T01:00:00Z")))
+        .seed(7)
+        .image_duration(ImageDuration::Fixed(SignedDuration::from_mins(5)))
+        .request_limits(RequestLimits::Off)
+        .account(ACCOUNT)
+        .region(REGION)
+}
+
+/// Fires at 02:00 UTC and covers `Env = prod`.
+pub(crate) fn policy(name: &str, class: &str) -> Policy {
+    Policy {
+        name: name.parse().unwrap(),
+        accounts: vec![account()],
+        class: class.parse().unwrap(),
+        schedule: Schedule::parse("0 2 * * *", "UTC").unwrap(),
+        jitter: SignedDuration::ZERO,
+        start_within: SignedDuration::from_hours(6),
+        enabled: Enabled::Yes,
+        select: Selector {
+            tags: vec![TagMatch { key: "Env".to_owned(), values: vec![Pattern::new("prod")] }],
+            ..Selector::default()
+        },
+        class_tag_allows: ["stateless".parse().unwrap()].into(),
+        copy_tags: Vec::new(),
+        keep: "last=-1".parse().unwrap(),
+        tags: BTreeMap::new(),
+        deadline: SignedDuration::from_hours(24),
+        max_deletes: None,
+    }
+}
+
+pub(crate) fn account() -> AccountName {
+    "default".parse().unwrap()
+}
+
+struct WorldClock(SimClock);
+
+impl Clock for WorldClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) world: World,
+    pub(crate) policy_set: PolicySet,
+    path: PathBuf,
+    lock: Option<EngineLock>,
+    random: Arc<SeededRandom>,
+    _dir: TempDir,
+}
+
+impl House {
+    pub(crate) fn new(world: WorldBuilder, policies: Vec<Policy>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let visibility_lag = SignedDuration::from_mins(5);
+        let rules = AccountRules { region: REGION.parse().unwrap(), expected_id: None, visibility_lag };
+        let policy_set = PolicySet {
+            owner: "test".parse().unwrap(),
+            policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
+            classes: built_in(),
+            accounts: BTreeMap::from([(account(), rules)]),
+        };
+        let path = dir.path().join("amikeep.db");
+        let random = Arc::new(SeededRandom::new(1));
+        Self { world: world.build().unwrap(), policy_set, path, lock: None, random, _dir: dir }
+    }
+
+    pub(crate) fn cloud(&self) -> SimCloud {
+        let place = Place { account: ACCOUNT.parse().unwrap(), region: REGION.parse().unwrap() };
+        SimCloud::new(self.world.clone(), place)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.world.clock().now()
+    }
+
+    /// Opens the ledger as an engine does; the lock is held until the next call.
+    pub(crate) async fn ledger(&mut self) -> Ledger {
+        self.lock = None;
+        let holder = Holder { pid: std::process::id(), command: "test".to_owned(), started_at: self.now() };
+        let lock = EngineLock::acquire(&self.path, &holder).unwrap();
+        let ledger = Ledger::open_for_engine(&self.path, &lock).await.unwrap();
+        self.lock = Some(lock);
+        ledger
+    }
+
+    pub(crate) async fn engine(&mut self) -> Engine<SimCloud> {
+        let cloud = self.cloud();
+        self.engine_over(cloud).await
+    }
+
+    pub(crate) async fn engine_over<C: Cloud>(&mut self, cloud: C) -> Engine<C> {
+        let ledger = self.ledger().await;
+        let clouds = BTreeMap::from([(account(), Arc::new(cloud))]);
+        let clock = Arc::new(WorldClock(self.world.clock().clone()));
+        let random = Arc::clone(&self.random);
+        let options = Options { jobs_max: 64, scope: Scope::Everything };
+        let policy_set = Arc::new(self.policy_set.clone());
+        Engine::start(ledger, policy_set, clouds, clock, random, options).await.unwrap()
+    }
+
+    /// Lets the engine work until `until`, moving the clock to each of its wakes.
+    pub(crate) async fn run_until<C: Cloud>(&self, engine: &mut Engine<C>, until: &str) {
+        let until = at(until);
+        loop {
+            let settled = engine.settle().await.unwrap();
+            let wake_at = settled.wake_at.unwrap_or(until);
+            assert!(self.now() < wake_at, "a settled engine wants to be woken in the past: {wake_at}");
+            self.world.clock().set(wake_at.min(until));
+            if until <= wake_at {
+                engine.settle().await.unwrap();
+                return;
+            }
+        }
+    }
+
+    /// Starts an engine, lets it work until `until`, and ends it.
+    pub(crate) async fn live_until(&mut self, until: &str) {
+        let mut engine = self.engine().await;
+        self.run_until(&mut engine, until).await;
+    }
+
+    /// Every job, oldest first.
+    pub(crate) async fn jobs(&mut self) -> Vec<Job> {
+        let ledger = Ledger::open_read_only(&self.path).await.unwrap();
+        let page = ledger.history(&HistoryFilter::default(), 1_000, None).await.unwrap();
+        page.rows.into_iter().rev().collect()
+    }
+
+    fn call(&self, request: Request) {
+        let account = ACCOUNT.parse().unwrap();
+        let invocation =
+            Invocation { caller: default_identity(&account), region: REGION.parse().unwrap(), request, dry_run: false };
+        let delivery = self.world.call(&invocation);
+        assert!(matches!(delivery, Delivery::Answer(_)), "{delivery:?}");
+    }
+
+    /// Somebody else takes an image of an instance.
+    pub(crate) fn take_image(&self, n: u32, name: &str, tags: &[(&str, &str)]) {
+        let tag = |(key, value): &(&str, &str)| NewTag { key: (*key).to_owned(), value: (*value).to_owned() };
+        let specification =
+            TagSpecification { resource_type: "image".to_owned(), tags: tags.iter().map(tag).collect() };
+        self.call(Request::CreateImage(CreateImage {
+            instance_id: instance_id(n).to_string(),
+            name: name.to_owned(),
+            description: None,
+            reboot: Reboot::No,
+            mappings: Vec::new(),
+            tag_specifications: vec![specification],
+        }));
+    }
+
+    /// Somebody terminates an instance.
+    pub(crate) fn terminate(&self, n: u32) {
+        self.call(Request::TerminateInstances { ids: vec![instance_id(n).to_string()] });
+    }
+
+    /// Somebody starts an instance.
+    pub(crate) fn start(&self, n: u32) {
+        self.call(Request::StartInstances { ids: vec![instance_id(n).to_string()] });
+    }
+
+    /// Somebody deregisters an image.
+    pub(crate) fn deregister(&self, image: &ImageId) {
+        self.call(Request::DeregisterImage { image_id: image.to_string(), delete_snapshots: false });
+    }
+
+    /// `instance state: mode grade`, or the error, one line per job, sorted.
+    pub(crate) async fn lines(&mut self) -> Vec<String> {
+        let mut lines: Vec<String> = self.jobs().await.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn line(job: &Job) -> String {
+    use amikeep_domain::job::JobState;
+    let instance = job.key.instance.as_str().trim_start_matches("i-").trim_start_matches('0');
+    let mode = job.intent.as_ref().map_or("undecided", |intent| intent.mode.as_str());
+    let rest = match &job.state {
+        JobState::Succeeded { image, .. } => format!("{mode} {}", image.grade),
+        JobState::Failed { error, .. } => error.code.clone(),
+        JobState::Skipped { reason, .. } => reason.as_str().to_owned(),
+        JobState::Queued { waiting_for, .. } => waiting_for.clone().unwrap_or_default(),
+        _ => mode.to_owned(),
+    };
+    format!("{instance} {}: {rest}", job.state.name())
+}

@@ -1,0 +1,10 @@
+//! The engine over the simulated EC2, in process and on a clock that the tests move: nights, bad luck and crashes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod audit;
+mod bad_luck;
+mod crashes;
+mod crashing;
+mod house;
+mod nights;
