@@ -59,13 +59,10 @@ pub struct CloudError {
 impl CloudError {
     /// An error that EC2 answered, classified by its code and HTTP status.
     pub fn from_answer(action: Action, status: u16, code: &str, message: &str) -> Self {
-        Self {
-            action,
-            kind: classify(action, status, code),
-            code: code.to_owned(),
-            message: message.to_owned(),
-            request_id: None,
-        }
+        // EC2 documents `IncorrectInstanceState` and answers CreateImage with this text instead, as users report.
+        let wrong_state = action == Action::CreateImage && message.contains("is not in state");
+        let kind = if wrong_state { CloudErrorKind::WrongState } else { classify(action, status, code) };
+        Self { action, kind, code: code.to_owned(), message: message.to_owned(), request_id: None }
     }
 }
 
@@ -148,6 +145,14 @@ mod tests {
     #[test]
     fn throttling_is_certain_although_its_status_is_503() {
         assert_eq!(classify(Action::CreateImage, 503, "RequestLimitExceeded"), CloudErrorKind::Throttled);
+    }
+
+    #[test]
+    fn an_instance_between_states_is_told_by_its_message() {
+        let message =
+            "Invalid value 'i-00000000000000001' for instanceId. Instance is not in state 'running' or 'stopped'.";
+        let error = CloudError::from_answer(Action::CreateImage, 400, "InvalidParameterValue", message);
+        assert_eq!(error.kind, CloudErrorKind::WrongState);
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! One call: how far it came, and whether its answer came whole.
+//!
+//! The SDK's errors do not say whether a request that got no answer may have been carried out. It does tell an
+//! interceptor when it begins to transmit, and which connection took the request. That is the proof on which
+//! "for certain nothing was done" rests:
+//!
+//! - Before transmission begins there are only credentials to find, an endpoint to resolve and a request to sign.
+//! - The HTTP client notes a connection for a request before it writes the first byte of it there. While none is noted,
+//!   names are being looked up, and TCP and TLS set up, and no byte of the request has left this machine.
+//! - From then on the request may have arrived, whatever the error says.
+//!
+//! The SDK's XML reader takes the end of its input for the end of the document, so a cut answer would pass for a short
+//! listing. The watch therefore refuses an answer without its closing tag.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amikeep_cloud::Action;
+use aws_sdk_ec2::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ec2::error::BoxError;
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+
+use crate::account::AwsAccount;
+
+/// How the answers of EC2 (`</DescribeImagesResponse>`, and `</Response>` for errors) and of STS end.
+const ANSWER_END: &[u8] = b"Response>";
+
+/// One call from its sending to its error.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) action: Action,
+    pub(crate) account: &'a AwsAccount,
+    pub(crate) watch: Watch,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(action: Action, account: &'a AwsAccount) -> Self {
+        Self { action, account, watch: Watch::default() }
+    }
+
+    /// The interceptor that has to go along with the request.
+    pub(crate) fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+}
+
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It was being prepared: credentials, endpoint, signature.
+    Preparing,
+    /// It was waiting for a connection.
+    Connecting,
+    /// A connection had taken it: the endpoint may have it.
+    Sent,
+}
+
+/// Sees how far a request comes. Clones see the same request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watch(Arc<Mutex<Progress>>);
+
+#[derive(Debug, Default)]
+enum Progress {
+    #[default]
+    Preparing,
+    /// With the place where the HTTP client notes the connection; without one nothing can be proved.
+    Transmitting(Option<CaptureSmithyConnection>),
+}
+
+impl Watch {
+    pub(crate) fn reached(&self) -> Reached {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Progress::Preparing => Reached::Preparing,
+            Progress::Transmitting(Some(connection)) if connection.get().is_none() => Reached::Connecting,
+            Progress::Transmitting(_) => Reached::Sent,
+        }
+    }
+
+    /// For a request that is sent out of sight.
+    pub(crate) fn assume_sent(&self) {
+        self.set(Progress::Transmitting(None));
+    }
+
+    fn set(&self, progress: Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+}
+
+impl Intercept for Watch {
+    fn name(&self) -> &'static str {
+        "amikeep watch"
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.set(Progress::Preparing);
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.set(Progress::Transmitting(context.request().extension::<CaptureSmithyConnection>().cloned()));
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // A body that could not be read at all is an error already, and not there any more.
+        match context.response().body().bytes() {
+            Some(body) if !body.trim_ascii_end().ends_with(ANSWER_END) => {
+                Err("the answer is not a whole one of EC2".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Builds the clients of one account: credentials, endpoints, timeouts, retries.
+//!
+//! There are two clients for EC2. The one for reads repeats a failed call; the one for writes never does, since
+//! `CreateImage` has no client token and a repeated call could be a second image and a second reboot. That they are two
+//! means that no call site can forget it.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use amikeep_cloud::Action;
+use amikeep_domain::id::AccountId;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::config::IdentityCache;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+use crate::account::{AwsAccount, ConnectError};
+use crate::call::Call;
+use crate::instance_types::InstanceTypes;
+
+/// How long a connection may take to stand. An endpoint of the region answers within some milliseconds, one across the
+/// world within half a second.
+const CONNECT_FOR_MAX: Duration = Duration::from_secs(3);
+/// How long one attempt may take. `CreateImage` of an instance with many volumes takes seconds; an endpoint that is
+/// silent for longer has lost the request, and the SDK alone would wait for it without end.
+const ATTEMPT_FOR_MAX: Duration = Duration::from_secs(20);
+/// How long a call may take with all its attempts and pauses. It leaves room for three attempts.
+const OPERATION_FOR_MAX: Duration = Duration::from_mins(1);
+/// How long finding credentials may take, `AssumeRole` with its retries included. Less than an attempt, of which it is
+/// a part, so that the error tells of credentials and not of a slow EC2.
+const CREDENTIALS_FOR_MAX: Duration = Duration::from_secs(15);
+/// How often a read is attempted. The engine comes back to what fails more often than that.
+const READ_ATTEMPTS_MAX: u32 = 3;
+/// The pause before a read is repeated: at most this, twice this before the next.
+const FIRST_RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
+
+/// One account in one region, ready to be called.
+#[derive(Debug)]
+pub struct AwsCloud {
+    pub(crate) account: AwsAccount,
+    /// For calls that change nothing. It repeats them.
+    pub(crate) reads: aws_sdk_ec2::Client,
+    /// For calls that change something. It makes one attempt.
+    pub(crate) writes: aws_sdk_ec2::Client,
+    pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) instance_types: InstanceTypes,
+    /// Whether the endpoint refused the parameter `IncludeDisabled` as unknown.
+    pub(crate) lacks_include_disabled: AtomicBool,
+}
+
+/// What tests set otherwise than the daemon.
+pub(crate) struct Wiring {
+    pub(crate) connect_for_max: Duration,
+    pub(crate) attempt_for_max: Duration,
+    pub(crate) first_retry_after_max: Duration,
+    /// The credentials to start from, in place of those that the account names.
+    pub(crate) credentials: Option<SharedCredentialsProvider>,
+}
+
+impl Default for Wiring {
+    fn default() -> Self {
+        Self {
+            connect_for_max: CONNECT_FOR_MAX,
+            attempt_for_max: ATTEMPT_FOR_MAX,
+            first_retry_after_max: FIRST_RETRY_AFTER_MAX,
+            credentials: None,
+        }
+    }
+}
+
+impl AwsCloud {
+    /// Prepares the clients of an account. Nothing is sent yet, so what is wrong with the credentials or the endpoint
+    /// shows at the first call.
+    pub async fn connect(account: AwsAccount) -> Result<Self, ConnectError> {
+        Self::connect_with(account, Wiring::default()).await
+    }
+
+    /// The account id that the configuration asks for, to be compared with that of the credentials.
+    pub fn expected_account(&self) -> Option<&AccountId> {
+        self.account.expected_account.as_ref()
+    }
+
+    pub(crate) async fn connect_with(account: AwsAccount, wiring: Wiring) -> Result<Self, ConnectError> {
+        account.check()?;
+        let base = base_config(&account, wiring).await;
+        let config = assume_role(&account, base).await;
+        let once = aws_sdk_ec2::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
+        Ok(Self {
+            reads: aws_sdk_ec2::Client::new(&config),
+            writes: aws_sdk_ec2::Client::from_conf(once),
+            sts: aws_sdk_sts::Client::new(&config),
+            instance_types: InstanceTypes::default(),
+            lacks_include_disabled: AtomicBool::new(false),
+            account,
+        })
+    }
+
+    /// Begins a call: whoever sends it attaches its watch, and lets it read the error.
+    pub(crate) fn call(&self, action: Action) -> Call<'_> {
+        Call::new(action, &self.account)
+    }
+}
+
+/// The configuration with the credentials that are found first, before any role is assumed.
+async fn base_config(account: &AwsAccount, wiring: Wiring) -> SdkConfig {
+    let behavior = BehaviorVersion::v2026_01_12();
+    let region = Region::new(account.region.as_str().to_owned());
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(wiring.connect_for_max)
+        .operation_attempt_timeout(wiring.attempt_for_max)
+        .operation_timeout(OPERATION_FOR_MAX)
+        .build();
+    let retries =
+        RetryConfig::standard().with_max_attempts(READ_ATTEMPTS_MAX).with_initial_backoff(wiring.first_retry_after_max);
+    let mut loader = aws_config::defaults(behavior)
+        .region(region.clone())
+        .http_client(http.clone())
+        .timeout_config(timeouts.clone())
+        .retry_config(retries.clone())
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_FOR_MAX).build());
+    // The name only shows in CloudTrail. It is valid, so the other arm is never taken.
+    if let Ok(name) = AppName::new("amikeep") {
+        loader = loader.app_name(name);
+    }
+    if let Some(url) = &account.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(profile) = &account.profile {
+        let provider_config = ProviderConfig::without_region()
+            .with_behavior_version(Some(behavior))
+            .with_region(Some(region))
+            .with_http_client(http)
+            .with_timeout_config(timeouts)
+            .with_retry_config(retries);
+        loader = loader.profile_name(profile).credentials_provider(profile_credentials(profile, &provider_config));
+    }
+    if let Some(credentials) = wiring.credentials {
+        loader = loader.credentials_provider(credentials);
+    }
+    loader.load().await
+}
+
+/// The credentials of a profile and no others. The SDK's default chain asks the environment before the profile, and the
+/// instance's role after it, even when a profile is named.
+fn profile_credentials(profile: &str, config: &ProviderConfig) -> ProfileFileCredentialsProvider {
+    ProfileFileCredentialsProvider::builder().profile_name(profile).configure(config).build()
+}
+
+async fn assume_role(account: &AwsAccount, base: SdkConfig) -> SdkConfig {
+    let Some(role_arn) = &account.role_arn else { return base };
+    let mut builder = AssumeRoleProvider::builder(role_arn).session_name(&account.session_name).configure(&base);
+    if let Some(external_id) = &account.external_id {
+        builder = builder.external_id(external_id);
+    }
+    let provider = builder.build().await;
+    base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}

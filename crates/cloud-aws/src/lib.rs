@@ -1,0 +1,60 @@
+//! The port's real side: EC2 and STS through the AWS SDK.
+//!
+//! Owns the SDK: building its clients, paging, and turning its answers and errors into the types of the port. It is the
+//! only crate that names the SDK, and no type of the SDK leaves it. It must never decide anything about a backup, never
+//! repeat a call that changes something, and never hand out a listing that it did not read to its end.
+
+mod account;
+mod call;
+mod client;
+mod convert;
+mod errors;
+mod instance_types;
+mod page;
+mod probe;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::BTreeMap;
+
+use amikeep_cloud::{
+    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, ResourceId, SeenImage,
+    SeenSnapshot,
+};
+use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::instance::Instance;
+
+pub use crate::account::{AwsAccount, ConnectError};
+pub use crate::client::AwsCloud;
+
+impl Cloud for AwsCloud {
+    async fn observe_identity(&self) -> Result<Identity, CloudError> {
+        self.identity().await
+    }
+
+    async fn observe_instances(&self, query: InstanceQuery) -> Result<Vec<Instance>, CloudError> {
+        self.instances(&query).await
+    }
+
+    async fn observe_images(&self, query: ImageQuery) -> Result<Vec<SeenImage>, CloudError> {
+        self.images(&query).await
+    }
+
+    async fn observe_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.snapshots(&ids).await
+    }
+
+    async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
+        self.create_image(&request).await
+    }
+
+    async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {
+        self.create_tags(&resources, &tags).await
+    }
+
+    async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
+        self.ask(action, instance).await
+    }
+}
