@@ -1,0 +1,204 @@
+//! The HTTP face: EC2's and STS's Query protocol on a loopback port.
+//!
+//! It translates and nothing more: what a call does, and how it goes wrong, is the world's alone, so that this face
+//! and the one in process cannot differ.
+
+mod auth;
+mod ec2_reply;
+mod ec2_request;
+mod form;
+mod sts;
+mod wire;
+mod xml;
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::ApiError;
+use crate::http::auth::Credential;
+use crate::http::form::Form;
+use crate::http::wire::{CuttableListener, Scissors};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::world::identity::{Service, access_key_id};
+use crate::world::{Delivery, Invocation, Place, World};
+
+/// What broken proxies send with status 200.
+const GARBAGE: &str = "<html><head><title>Welcome</title></head><body>Please log in.</body></html>";
+
+#[derive(Debug, Clone)]
+struct Face {
+    world: World,
+    stop: CancellationToken,
+}
+
+/// Serves `world` on `listener` until `shutdown`. Refuses to serve anything but loopback: nothing here is protected.
+pub async fn serve(
+    listener: TcpListener,
+    world: World,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    if !listener.local_addr()?.ip().is_loopback() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the simulator serves loopback addresses only"));
+    }
+    let stop = CancellationToken::new();
+    let face = Face { world, stop: stop.clone() };
+    let router = Router::new().fallback(answer).with_state(face);
+    let service = router.into_make_service_with_connect_info::<Scissors>();
+    axum::serve(CuttableListener(listener), service)
+        .with_graceful_shutdown(async move {
+            shutdown.await;
+            // Calls that hang would keep the server for ever.
+            stop.cancel();
+        })
+        .await
+}
+
+/// A running HTTP face, for tests and the demo. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Serves `world` on a free loopback port.
+    pub async fn start(world: World) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(serve(listener, world, stop.clone().cancelled_owned()));
+        tasks.close();
+        Ok(Self { address, stop, tasks })
+    }
+
+    /// What to give a client as its endpoint.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What a program needs in its environment to call this server as the account of `place`, and nothing else: the
+    /// `aws` command line and the AWS SDKs understand it. Configuration files of the machine are kept out.
+    pub fn client_environment(&self, place: &Place) -> [(&'static str, String); 7] {
+        [
+            ("AWS_ENDPOINT_URL", self.url()),
+            ("AWS_ACCESS_KEY_ID", access_key_id(&place.account)),
+            ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),
+            ("AWS_DEFAULT_REGION", place.region.to_string()),
+            ("AWS_REGION", place.region.to_string()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+        ]
+    }
+
+    /// Stops it and waits until it is gone.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn answer(
+    State(face): State<Face>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let request_id = face.world.request_id();
+    let encoded = if method == Method::POST { &body[..] } else { uri.query().unwrap_or_default().as_bytes() };
+    let (service, delivery) = call(&face.world, encoded, &headers);
+    match delivery {
+        Delivered::Answer(request, reply) => {
+            let xml = match service {
+                Service::Ec2 => ec2_reply::render(request.action(), &reply, &request_id),
+                Service::Sts => sts::render(&reply, &request_id),
+            };
+            xml_response(StatusCode::OK, &request_id, xml)
+        }
+        Delivered::Refusal(error) => {
+            let xml = match service {
+                Service::Ec2 => ec2_reply::render_error(&error, &request_id),
+                Service::Sts => sts::render_error(&error, &request_id),
+            };
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+            xml_response(status, &request_id, xml)
+        }
+        Delivered::Cut => {
+            scissors.cut();
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Delivered::Hang => {
+            face.stop.cancelled().await;
+            scissors.cut();
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Delivered::Garbage => ([(header::CONTENT_TYPE, "text/html")], GARBAGE).into_response(),
+    }
+}
+
+fn xml_response(status: StatusCode, request_id: &str, xml: String) -> Response {
+    let headers = [("content-type", "text/xml;charset=UTF-8"), ("x-amzn-requestid", request_id)];
+    (status, headers, xml).into_response()
+}
+
+/// A [`Delivery`] with the request that it answers.
+enum Delivered {
+    Answer(Request, Box<Reply>),
+    Refusal(ApiError),
+    Cut,
+    Hang,
+    Garbage,
+}
+
+fn call(world: &World, encoded: &[u8], headers: &HeaderMap) -> (Service, Delivered) {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let form = match Form::parse(encoded) {
+        Ok(form) => form,
+        Err(error) => return (Service::Ec2, Delivered::Refusal(error)),
+    };
+    let credential = match auth::parse(text("authorization")) {
+        Ok(credential) => credential,
+        Err(error) => return (Service::Ec2, Delivered::Refusal(error)),
+    };
+    let service = credential.service;
+    let invocation = match invocation(world, &form, credential, text("x-amz-security-token")) {
+        Ok(invocation) => invocation,
+        Err(error) => return (service, Delivered::Refusal(error)),
+    };
+    let delivered = match world.call(&invocation) {
+        Delivery::Answer(reply) => Delivered::Answer(invocation.request, Box::new(reply)),
+        Delivery::Refusal(error) => Delivered::Refusal(error),
+        Delivery::Cut => Delivered::Cut,
+        Delivery::Hang => Delivered::Hang,
+        Delivery::Garbage => Delivered::Garbage,
+    };
+    (service, delivered)
+}
+
+fn invocation(world: &World, form: &Form, credential: Credential, token: Option<&str>) -> Result<Invocation, ApiError> {
+    let caller = world.authenticate(credential.service, &credential.access_key_id, token)?;
+    let (request, dry_run) = match credential.service {
+        Service::Ec2 => ec2_request::parse(form)?,
+        Service::Sts => (sts::parse(form)?, false),
+    };
+    Ok(Invocation { caller, region: credential.region, request, dry_run })
+}

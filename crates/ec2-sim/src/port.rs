@@ -1,0 +1,340 @@
+//! The face in process: amikeep's port, answered by the same world through the same calls, filters and pages as over
+//! HTTP. Errors are classified by the same table, by EC2's code.
+//!
+//! It must not be kinder than the wire: a lost or late answer is reported as what the real adapter makes of it, except
+//! that nothing is waited for and no read is repeated.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amikeep_cloud::{
+    Action, Cloud, CloudError, CloudErrorKind, Identity, ImageQuery, ImageRequest, ImageState, InstanceQuery,
+    MappedDevice, ProbeOutcome, Reboot, ResourceId, SeenImage, SeenSnapshot, SnapshotState, VALUES_PER_FILTER_MAX,
+    is_mutation,
+};
+use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::instance::{AttachedVolume, Hibernation, Instance};
+use amikeep_domain::tags;
+
+use crate::reply::{self, ImageView, InstanceView, Page, Reply, SnapshotView};
+use crate::request::{CreateImage, DescribeImages, Filter, NewTag, Query, Request, TagSpecification};
+use crate::world::identity::default_identity;
+use crate::world::{Delivery, Invocation, Place, World};
+
+/// The page sizes that are asked for: the largest that EC2 allows.
+const PAGE_SIZE: i64 = 1000;
+const TYPE_PAGE_SIZE: i64 = 100;
+
+/// One account in one region of a world, as amikeep's port. Clones share what they know of instance types.
+#[derive(Debug, Clone)]
+pub struct SimCloud {
+    world: World,
+    place: Place,
+    /// Instance-store disks by type; none for a type that the world did not tell of.
+    disks: Arc<Mutex<BTreeMap<String, Option<u32>>>>,
+}
+
+impl SimCloud {
+    /// The port on `world` for `place`, with the account's own credentials.
+    pub fn new(world: World, place: Place) -> Self {
+        Self { world, place, disks: Arc::default() }
+    }
+
+    /// The world behind it.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn send(&self, action: Action, request: Request, dry_run: bool) -> Result<Reply, CloudError> {
+        let caller = default_identity(&self.place.account);
+        let invocation = Invocation { caller, region: self.place.region.clone(), request, dry_run };
+        match self.world.call(&invocation) {
+            Delivery::Answer(reply) => Ok(reply),
+            Delivery::Refusal(error) => Err(CloudError::from_answer(action, error.status, &error.code, &error.message)),
+            Delivery::Cut => Err(lost(action, "connection", "the connection was closed before the answer")),
+            Delivery::Hang => Err(lost(action, "timeout", "there was no answer in time")),
+            Delivery::Garbage => Err(lost(action, "bad-answer", "the answer cannot be used")),
+        }
+    }
+
+    /// Every page of a listing.
+    fn list<T>(
+        &self,
+        action: Action,
+        filters: &[Filter],
+        request: impl Fn(Query) -> Request,
+        page_of: impl Fn(Reply) -> Option<Page<T>>,
+    ) -> Result<Vec<T>, CloudError> {
+        let page_size = if action == Action::DescribeInstanceTypes { TYPE_PAGE_SIZE } else { PAGE_SIZE };
+        let mut query = Query { filters: filters.to_vec(), max_results: Some(page_size), next_token: None };
+        let mut items = Vec::new();
+        loop {
+            let reply = self.send(action, request(query.clone()), false)?;
+            let page = page_of(reply).ok_or_else(|| lost(action, "bad-answer", "the answer cannot be used"))?;
+            items.extend(page.items);
+            match page.next_token {
+                Some(token) => query.next_token = Some(token),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    fn instances(&self, query: &InstanceQuery) -> Result<Vec<Instance>, CloudError> {
+        let filters = match query {
+            InstanceQuery::All => vec![Vec::new()],
+            InstanceQuery::Ids(ids) => one_filter_each("instance-id", ids.iter().map(ToString::to_string)),
+        };
+        let mut views = Vec::new();
+        for filters in filters {
+            let request = |query| Request::DescribeInstances { ids: Vec::new(), query };
+            views.extend(self.list(Action::DescribeInstances, &filters, request, |reply| match reply {
+                Reply::Instances(page) => Some(page),
+                _ => None,
+            })?);
+        }
+        self.learn_types(&views);
+        let disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(views
+            .into_iter()
+            .map(|view| instance(disks.get(&view.facts.instance_type).copied().flatten(), view))
+            .collect())
+    }
+
+    /// Asks for types that are not known yet. Whatever goes wrong leaves them unknown.
+    fn learn_types(&self, views: &[InstanceView]) {
+        let mut known = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unknown: Vec<String> = views.iter().map(|view| view.facts.instance_type.clone()).collect();
+        unknown.sort();
+        unknown.dedup();
+        unknown.retain(|name| !known.contains_key(name));
+        for filters in one_filter_each("instance-type", unknown.iter().cloned()) {
+            let request = |query| Request::DescribeInstanceTypes { names: Vec::new(), query };
+            let described = self.list(Action::DescribeInstanceTypes, &filters, request, |reply| match reply {
+                Reply::InstanceTypes(page) => Some(page),
+                _ => None,
+            });
+            if let Ok(described) = described {
+                known.extend(unknown.iter().map(|name| (name.clone(), None)));
+                known.extend(described.into_iter().map(|described| (described.name, Some(described.disks))));
+            }
+        }
+    }
+
+    fn images(&self, filters: &[Filter]) -> Result<Vec<SeenImage>, CloudError> {
+        let request = |query| {
+            let owners = vec!["self".to_owned()];
+            Request::DescribeImages(DescribeImages { ids: Vec::new(), owners, include_disabled: true, query })
+        };
+        let views = self.list(Action::DescribeImages, filters, request, |reply| match reply {
+            Reply::Images(page) => Some(page),
+            _ => None,
+        })?;
+        Ok(views.into_iter().map(seen_image).collect())
+    }
+
+    fn ask_to_create_image(&self, instance_id: String) -> Result<ProbeOutcome, CloudError> {
+        let request = CreateImage {
+            instance_id,
+            name: "amikeep-dry-run".to_owned(),
+            description: None,
+            reboot: Reboot::No,
+            mappings: Vec::new(),
+            tag_specifications: Vec::new(),
+        };
+        understood(self.send(Action::CreateImage, Request::CreateImage(request), true))
+    }
+
+    fn ask_to_create_tags(&self) -> Result<ProbeOutcome, CloudError> {
+        let images = self.images(&[Filter::new("tag-key", [tags::OWNER])])?;
+        let Some(image) = images.first() else {
+            return Ok(ProbeOutcome::NotChecked("there is no image of amikeep yet to ask about".to_owned()));
+        };
+        let tag = NewTag { key: tags::GRADE.to_owned(), value: "crash".to_owned() };
+        let request = Request::CreateTags { resources: vec![image.id.to_string()], tags: vec![tag] };
+        understood(self.send(Action::CreateTags, request, true))
+    }
+}
+
+impl Cloud for SimCloud {
+    async fn observe_identity(&self) -> Result<Identity, CloudError> {
+        match self.send(Action::GetCallerIdentity, Request::GetCallerIdentity, false)? {
+            Reply::CallerIdentity(identity) => Ok(Identity { account: identity.account, arn: identity.arn }),
+            _ => Err(lost(Action::GetCallerIdentity, "bad-answer", "the answer cannot be used")),
+        }
+    }
+
+    async fn observe_instances(&self, query: InstanceQuery) -> Result<Vec<Instance>, CloudError> {
+        self.instances(&query)
+    }
+
+    async fn observe_images(&self, query: ImageQuery) -> Result<Vec<SeenImage>, CloudError> {
+        let filters = match query {
+            ImageQuery::Ids(ids) => one_filter_each("image-id", ids.iter().map(ToString::to_string)),
+            ImageQuery::Names(names) => one_filter_each("name", names.iter().map(ToString::to_string)),
+            ImageQuery::Owner(owner) => vec![vec![Filter::new(format!("tag:{}", tags::OWNER), [owner.as_str()])]],
+        };
+        let mut images = Vec::new();
+        for filters in filters {
+            images.extend(self.images(&filters)?);
+        }
+        Ok(images)
+    }
+
+    async fn observe_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SeenSnapshot>, CloudError> {
+        let mut snapshots = Vec::new();
+        for filters in one_filter_each("snapshot-id", ids.iter().map(ToString::to_string)) {
+            let request =
+                |query| Request::DescribeSnapshots { ids: Vec::new(), owners: vec!["self".to_owned()], query };
+            let views = self.list(Action::DescribeSnapshots, &filters, request, |reply| match reply {
+                Reply::Snapshots(page) => Some(page),
+                _ => None,
+            })?;
+            snapshots.extend(views.into_iter().map(seen_snapshot));
+        }
+        Ok(snapshots)
+    }
+
+    async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
+        let tags = new_tags(&request.tags);
+        let specification =
+            |resource_type: &str| TagSpecification { resource_type: resource_type.to_owned(), tags: tags.clone() };
+        let tag_specifications =
+            if tags.is_empty() { Vec::new() } else { ["image", "snapshot"].map(specification).into() };
+        let call = CreateImage {
+            instance_id: request.instance.to_string(),
+            name: request.name.to_string(),
+            description: Some(request.description),
+            reboot: request.reboot,
+            mappings: Vec::new(),
+            tag_specifications,
+        };
+        match self.send(Action::CreateImage, Request::CreateImage(call), false)? {
+            Reply::ImageCreated(id) => Ok(id),
+            _ => Err(lost(Action::CreateImage, "bad-answer", "the answer cannot be used")),
+        }
+    }
+
+    async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {
+        if resources.is_empty() || tags.is_empty() {
+            return Ok(());
+        }
+        let resources = resources.iter().map(|resource| resource.as_str().to_owned()).collect();
+        self.send(Action::CreateTags, Request::CreateTags { resources, tags: new_tags(&tags) }, false).map(|_| ())
+    }
+
+    async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
+        let query = Query::default;
+        let request = match (action, instance) {
+            (Action::GetCallerIdentity, _) => {
+                return understood(self.send(action, Request::GetCallerIdentity, false));
+            }
+            (Action::AssumeRole, _) => {
+                return Ok(ProbeOutcome::NotChecked("the account has no role_arn".to_owned()));
+            }
+            (Action::CreateImage, Some(instance)) => return self.ask_to_create_image(instance.to_string()),
+            (Action::CreateImage, None) => {
+                return Ok(ProbeOutcome::NotChecked("there is no instance to ask about".to_owned()));
+            }
+            (Action::CreateTags, _) => return self.ask_to_create_tags(),
+            (Action::DescribeInstances, _) => Request::DescribeInstances { ids: Vec::new(), query: query() },
+            (Action::DescribeInstanceTypes, _) => Request::DescribeInstanceTypes { names: Vec::new(), query: query() },
+            (Action::DescribeImages, _) => Request::DescribeImages(DescribeImages::default()),
+            (Action::DescribeSnapshots, _) => {
+                Request::DescribeSnapshots { ids: Vec::new(), owners: Vec::new(), query: query() }
+            }
+        };
+        understood(self.send(action, request, true))
+    }
+}
+
+/// An error without an answer: of a change nobody knows whether it was made.
+fn lost(action: Action, code: &str, message: &str) -> CloudError {
+    let kind = if is_mutation(action) { CloudErrorKind::OutcomeUnknown } else { CloudErrorKind::Unavailable };
+    CloudError { action, kind, code: code.to_owned(), message: message.to_owned(), request_id: None }
+}
+
+fn understood(answer: Result<Reply, CloudError>) -> Result<ProbeOutcome, CloudError> {
+    use CloudErrorKind as Kind;
+    let Err(error) = answer else { return Ok(ProbeOutcome::Allowed) };
+    match error.kind {
+        Kind::DryRunSucceeded => Ok(ProbeOutcome::Allowed),
+        Kind::Denied => Ok(ProbeOutcome::Denied(error.message)),
+        Kind::Credentials | Kind::Unavailable | Kind::Throttled => Err(error),
+        Kind::OutcomeUnknown => Err(CloudError { kind: Kind::Unavailable, ..error }),
+        Kind::Busy | Kind::NotFound | Kind::NameInUse | Kind::WrongState | Kind::Invalid => {
+            Ok(ProbeOutcome::NotChecked(format!("{}: {}", error.code, error.message)))
+        }
+    }
+}
+
+/// Filters of at most as many values as EC2 takes, each for a listing of its own; none for no value, since EC2 takes an
+/// empty list for no filter at all.
+fn one_filter_each(name: &str, values: impl Iterator<Item = String>) -> Vec<Vec<Filter>> {
+    let values: Vec<String> = values.collect();
+    values.chunks(VALUES_PER_FILTER_MAX).map(|values| vec![Filter::new(name, values.iter().cloned())]).collect()
+}
+
+fn new_tags(tags: &BTreeMap<String, String>) -> Vec<NewTag> {
+    tags.iter().map(|(key, value)| NewTag { key: key.clone(), value: value.clone() }).collect()
+}
+
+fn instance(disks: Option<u32>, view: InstanceView) -> Instance {
+    let reason = view.state_reason.as_ref().map(|reason| reason.code.as_str());
+    let hibernated = reason == Some("Client.UserInitiatedHibernate");
+    let attached = |attached: reply::Attachment| AttachedVolume { device: attached.device, volume: attached.volume_id };
+    let mut volumes: Vec<_> = view.attachments.into_iter().map(attached).collect();
+    volumes.sort();
+    Instance {
+        id: view.facts.id,
+        state: view.state,
+        launched_at: view.launched_at,
+        root_device: view.facts.root_device,
+        root_device_name: Some(view.facts.root_device_name),
+        volumes,
+        instance_store_disks: disks,
+        hibernation: if hibernated { Hibernation::Hibernated } else { Hibernation::No },
+        tags: view.tags,
+    }
+}
+
+fn seen_image(view: ImageView) -> SeenImage {
+    let reason = view.state_reason.map(|reason| reason.message);
+    let state = match view.state {
+        reply::ImageState::Pending => ImageState::Pending,
+        reply::ImageState::Available => ImageState::Available,
+        reply::ImageState::Disabled => ImageState::Disabled,
+        state @ (reply::ImageState::Failed | reply::ImageState::Deregistered) => {
+            ImageState::Failed { reason: reason.unwrap_or_else(|| state.as_str().to_owned()) }
+        }
+    };
+    let device = |mapping: reply::Mapping| match mapping.mapped {
+        reply::MappedDevice::Ebs { snapshot_id, .. } => {
+            MappedDevice { device: mapping.device, snapshot: snapshot_id, virtual_name: None }
+        }
+        reply::MappedDevice::InstanceStore(name) => {
+            MappedDevice { device: mapping.device, snapshot: None, virtual_name: Some(name) }
+        }
+    };
+    SeenImage {
+        id: view.facts.id,
+        name: view.facts.name,
+        state,
+        created_at: Some(view.facts.created_at),
+        source_instance: Some(view.facts.source.id),
+        devices: view.mappings.into_iter().map(device).collect(),
+        tags: view.tags,
+    }
+}
+
+fn seen_snapshot(view: SnapshotView) -> SeenSnapshot {
+    SeenSnapshot {
+        id: view.facts.id,
+        volume: Some(view.facts.volume_id),
+        state: match view.state {
+            reply::SnapshotState::Pending => SnapshotState::Pending,
+            reply::SnapshotState::Completed => SnapshotState::Completed,
+        },
+        started_at: Some(view.facts.started_at),
+        tags: view.tags,
+    }
+}

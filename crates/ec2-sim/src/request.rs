@@ -1,0 +1,249 @@
+//! What can be asked of the world, typed once for both faces. Ids are still raw text here, since EC2 itself is what
+//! tells a malformed id from an unknown one.
+
+use std::fmt;
+
+pub use amikeep_cloud::Reboot;
+
+macro_rules! actions {
+    ($($name:ident),+ $(,)?) => {
+        /// An API action, named as EC2 and STS name it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "the names are EC2's")]
+        pub enum Action { $($name),+ }
+
+        impl Action {
+            /// Every action that the simulator knows.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+
+            /// The action of that name, if the simulator knows it.
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|action| action.as_str() == name)
+            }
+        }
+    };
+}
+
+actions!(
+    DescribeInstances,
+    DescribeInstanceStatus,
+    DescribeInstanceTypes,
+    DescribeVolumes,
+    DescribeImages,
+    DescribeSnapshots,
+    DescribeTags,
+    DescribeRegions,
+    CreateImage,
+    CreateTags,
+    DeleteTags,
+    DeregisterImage,
+    DeleteSnapshot,
+    StartInstances,
+    StopInstances,
+    TerminateInstances,
+    RebootInstances,
+    GetCallerIdentity,
+    AssumeRole,
+);
+
+impl Action {
+    /// Whether it belongs to STS and not to EC2.
+    pub fn is_sts(self) -> bool {
+        matches!(self, Self::GetCallerIdentity | Self::AssumeRole)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One `Filter.N`: any of the values is enough, and all filters must match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// `Filter.N.Name`.
+    pub name: String,
+    /// `Filter.N.Value.M`, with `*`, `?` and `\`.
+    pub values: Vec<String>,
+}
+
+impl Filter {
+    /// A filter on `name` that any of `values` satisfies.
+    pub fn new<V: Into<String>>(name: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        Self { name: name.into(), values: values.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// What every paged describe has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// All of them must match.
+    pub filters: Vec<Filter>,
+    /// The wanted page size; a page may be smaller.
+    pub max_results: Option<i64>,
+    /// Where the last page ended.
+    pub next_token: Option<String>,
+}
+
+/// A tag to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTag {
+    /// Up to 127 characters, not beginning with `aws:`.
+    pub key: String,
+    /// Up to 256 characters.
+    pub value: String,
+}
+
+/// `TagSpecification.N`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagSpecification {
+    /// `image` or `snapshot` in `CreateImage`.
+    pub resource_type: String,
+    /// The tags for every new resource of that type.
+    pub tags: Vec<NewTag>,
+}
+
+/// `BlockDeviceMapping.N` of `CreateImage`: only what that call can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingChange {
+    /// `DeviceName`.
+    pub device: String,
+    /// What becomes of it.
+    pub change: DeviceChange,
+}
+
+/// How `CreateImage` treats one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceChange {
+    /// `NoDevice`: left out of the image.
+    Drop,
+    /// `Ebs.DeleteOnTermination`.
+    DeleteOnTermination(bool),
+    /// An instance-store volume, by its `VirtualName`.
+    InstanceStore(String),
+}
+
+/// Parameters of `CreateImage`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateImage {
+    /// The instance to be imaged.
+    pub instance_id: String,
+    /// Unique per account and region.
+    pub name: String,
+    /// Up to 255 characters.
+    pub description: Option<String>,
+    /// Whether the instance is restarted.
+    pub reboot: Reboot,
+    /// Changes to the devices.
+    pub mappings: Vec<MappingChange>,
+    /// Tags on the image and on its snapshots.
+    pub tag_specifications: Vec<TagSpecification>,
+}
+
+/// Parameters of `DescribeImages`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DescribeImages {
+    /// `ImageId.N`.
+    pub ids: Vec<String>,
+    /// `Owner.N`: `self`, account ids or aliases.
+    pub owners: Vec<String>,
+    /// Whether disabled images are shown.
+    pub include_disabled: bool,
+    /// Filters and paging.
+    pub query: Query,
+}
+
+/// A call with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the parameters of EC2's action of the same name")]
+pub enum Request {
+    DescribeInstances { ids: Vec<String>, query: Query },
+    DescribeInstanceStatus { ids: Vec<String>, include_all: bool, query: Query },
+    DescribeInstanceTypes { names: Vec<String>, query: Query },
+    DescribeVolumes { ids: Vec<String>, query: Query },
+    DescribeImages(DescribeImages),
+    DescribeSnapshots { ids: Vec<String>, owners: Vec<String>, query: Query },
+    DescribeTags { query: Query },
+    DescribeRegions { names: Vec<String>, filters: Vec<Filter> },
+    CreateImage(CreateImage),
+    CreateTags { resources: Vec<String>, tags: Vec<NewTag> },
+    DeleteTags { resources: Vec<String>, tags: Vec<(String, Option<String>)> },
+    DeregisterImage { image_id: String, delete_snapshots: bool },
+    DeleteSnapshot { snapshot_id: String },
+    StartInstances { ids: Vec<String> },
+    StopInstances { ids: Vec<String>, hibernate: bool },
+    TerminateInstances { ids: Vec<String> },
+    RebootInstances { ids: Vec<String> },
+    GetCallerIdentity,
+    AssumeRole { role_arn: String, session_name: String, external_id: Option<String>, duration_seconds: i64 },
+}
+
+impl Request {
+    /// Which action it is.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::DescribeInstances { .. } => Action::DescribeInstances,
+            Self::DescribeInstanceStatus { .. } => Action::DescribeInstanceStatus,
+            Self::DescribeInstanceTypes { .. } => Action::DescribeInstanceTypes,
+            Self::DescribeVolumes { .. } => Action::DescribeVolumes,
+            Self::DescribeImages(_) => Action::DescribeImages,
+            Self::DescribeSnapshots { .. } => Action::DescribeSnapshots,
+            Self::DescribeTags { .. } => Action::DescribeTags,
+            Self::DescribeRegions { .. } => Action::DescribeRegions,
+            Self::CreateImage(_) => Action::CreateImage,
+            Self::CreateTags { .. } => Action::CreateTags,
+            Self::DeleteTags { .. } => Action::DeleteTags,
+            Self::DeregisterImage { .. } => Action::DeregisterImage,
+            Self::DeleteSnapshot { .. } => Action::DeleteSnapshot,
+            Self::StartInstances { .. } => Action::StartInstances,
+            Self::StopInstances { .. } => Action::StopInstances,
+            Self::TerminateInstances { .. } => Action::TerminateInstances,
+            Self::RebootInstances { .. } => Action::RebootInstances,
+            Self::GetCallerIdentity => Action::GetCallerIdentity,
+            Self::AssumeRole { .. } => Action::AssumeRole,
+        }
+    }
+
+    /// The ids and names that the call is about: what a fault can be aimed at.
+    pub fn subjects(&self) -> Vec<&str> {
+        match self {
+            Self::CreateImage(call) => vec![&call.instance_id, &call.name],
+            Self::DeregisterImage { image_id: id, .. } | Self::DeleteSnapshot { snapshot_id: id } => vec![id],
+            Self::AssumeRole { role_arn, .. } => vec![role_arn],
+            Self::DescribeImages(call) => call.ids.iter().map(String::as_str).collect(),
+            Self::DescribeInstances { ids, .. }
+            | Self::DescribeInstanceStatus { ids, .. }
+            | Self::DescribeVolumes { ids, .. }
+            | Self::DescribeSnapshots { ids, .. }
+            | Self::DescribeInstanceTypes { names: ids, .. }
+            | Self::DescribeRegions { names: ids, .. }
+            | Self::CreateTags { resources: ids, .. }
+            | Self::DeleteTags { resources: ids, .. }
+            | Self::StartInstances { ids }
+            | Self::StopInstances { ids, .. }
+            | Self::TerminateInstances { ids }
+            | Self::RebootInstances { ids } => ids.iter().map(String::as_str).collect(),
+            Self::DescribeTags { .. } | Self::GetCallerIdentity => Vec::new(),
+        }
+    }
+
+    /// Filters and paging, where the action has them.
+    pub fn query(&self) -> Option<&Query> {
+        match self {
+            Self::DescribeInstances { query, .. }
+            | Self::DescribeInstanceStatus { query, .. }
+            | Self::DescribeInstanceTypes { query, .. }
+            | Self::DescribeVolumes { query, .. }
+            | Self::DescribeSnapshots { query, .. }
+            | Self::DescribeTags { query } => Some(query),
+            Self::DescribeImages(call) => Some(&call.query),
+            _ => None,
+        }
+    }
+}

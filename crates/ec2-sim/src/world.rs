@@ -1,0 +1,309 @@
+//! The simulated world: accounts and regions with what is in them, and the one way in for both faces.
+//!
+//! The world does no I/O and has no clock: time comes from a [`SimClock`], chance from a seed. It must never be bent to
+//! what amikeep expects; its rules come from EC2's documentation, and `docs/ec2-sim.md` says from which page.
+//!
+//! A read shows the world as it was `describe_lag` ago, whole. That one rule gives every kind of eventual consistency:
+//! new images that are not there yet, deregistered ones that still are, old tags, old states.
+
+pub(crate) mod audit;
+pub(crate) mod builder;
+mod create_image;
+mod filters;
+pub(crate) mod identity;
+mod ids;
+mod images;
+mod instances;
+pub(crate) mod limits;
+mod orders;
+pub(crate) mod paging;
+mod reads;
+pub(crate) mod settings;
+mod snapshots;
+pub(crate) mod spec;
+mod tags;
+mod types;
+mod volumes;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use amikeep_domain::id::{AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::{SimClock, earlier};
+use crate::error::ApiError;
+use crate::fault::{Fault, FaultOutcome, FaultPlan};
+use crate::reply::{CallerIdentity, InstanceType, Reply};
+use crate::request::{Action, Request};
+use crate::rng::Rng;
+use crate::world::audit::{Call, CallOutcome};
+use crate::world::identity::{Iam, Service, WantedRole};
+use crate::world::images::Image;
+use crate::world::instances::Instance;
+use crate::world::limits::{Buckets, RequestLimits};
+use crate::world::settings::{ImageFailure, Settings};
+use crate::world::snapshots::Snapshot;
+use crate::world::volumes::Volume;
+
+/// One account in one region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The 12 digits.
+    pub account: AccountId,
+    /// Such as `eu-central-1`.
+    pub region: Region,
+}
+
+/// What is in one place.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    instances: BTreeMap<InstanceId, Instance>,
+    volumes: BTreeMap<VolumeId, Volume>,
+    images: BTreeMap<ImageId, Image>,
+    snapshots: BTreeMap<SnapshotId, Snapshot>,
+}
+
+/// A call by somebody somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// Who calls.
+    pub caller: CallerIdentity,
+    /// In which region.
+    pub region: Region,
+    /// What is asked.
+    pub request: Request,
+    /// Whether only permissions are asked for.
+    pub dry_run: bool,
+}
+
+/// How the world ends a call. What a cut or a hang looks like is the face's matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The answer.
+    Answer(Reply),
+    /// EC2's refusal.
+    Refusal(ApiError),
+    /// The connection is cut without an answer; the call may have been carried out.
+    Cut,
+    /// No answer ever comes.
+    Hang,
+    /// Status 200 with a page of HTML.
+    Garbage,
+}
+
+/// A handle on a simulated EC2; clones are the same world.
+#[derive(Debug, Clone)]
+pub struct World {
+    clock: SimClock,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    rng: Rng,
+    settings: Settings,
+    places: BTreeMap<Place, Contents>,
+    instance_types: BTreeMap<String, InstanceType>,
+    iam: Iam,
+    faults: FaultPlan,
+    buckets: Buckets,
+    calls: Vec<Call>,
+}
+
+/// When and for whom an operation runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context<'a> {
+    pub(crate) now: Timestamp,
+    /// The moment that reads show.
+    pub(crate) horizon: Timestamp,
+    pub(crate) place: Place,
+    pub(crate) caller: &'a CallerIdentity,
+    pub(crate) dry_run: bool,
+}
+
+impl Context<'_> {
+    /// Ends a dry run where everything that it tells has been checked.
+    pub(crate) fn end_dry_run(&self) -> Result<(), ApiError> {
+        if self.dry_run { Err(ApiError::dry_run()) } else { Ok(()) }
+    }
+}
+
+impl World {
+    pub(crate) fn new(clock: SimClock, state: State) -> Self {
+        Self { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The clock of this world.
+    pub fn clock(&self) -> &SimClock {
+        &self.clock
+    }
+
+    /// The one way in: checks limits, faults and permissions, carries out, records.
+    pub fn call(&self, invocation: &Invocation) -> Delivery {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let (delivery, outcome) = state.deliver(invocation, now);
+        state.calls.push(Call {
+            at: now,
+            account: invocation.caller.account.clone(),
+            region: invocation.region.clone(),
+            request: invocation.request.clone(),
+            dry_run: invocation.dry_run,
+            outcome,
+        });
+        delivery
+    }
+
+    /// Whose credentials these are.
+    pub fn authenticate(
+        &self,
+        service: Service,
+        key_id: &str,
+        token: Option<&str>,
+    ) -> Result<CallerIdentity, ApiError> {
+        self.state().iam.authenticate(service, key_id, token, self.clock.now())
+    }
+
+    /// A new id for the reply to a request.
+    pub fn request_id(&self) -> String {
+        self.state().rng.request_id()
+    }
+
+    /// Plans something to go wrong.
+    pub fn plan_fault(&self, fault: Fault) {
+        self.state().faults.add(fault);
+    }
+
+    /// Forgets every planned fault.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Takes a permission from everybody in an account.
+    pub fn deny(&self, account: &AccountId, action: Action) {
+        self.state().iam.deny(account, action);
+    }
+
+    /// Gives a permission back.
+    pub fn allow(&self, account: &AccountId, action: Action) {
+        self.state().iam.allow(account, action);
+    }
+
+    /// Ends a session, or makes an access key unknown.
+    pub fn expire_credentials(&self, access_key_id: &str) {
+        let now = self.clock.now();
+        self.state().iam.expire(access_key_id, now);
+    }
+
+    /// From now on reads show the world as it was this long ago.
+    pub fn set_describe_lag(&self, lag: SignedDuration) {
+        self.state().settings.describe_lag = lag;
+    }
+
+    /// From now on snapshots begin this long after `CreateImage`.
+    pub fn set_snapshot_lag(&self, lag: SignedDuration) {
+        self.state().settings.snapshot_lag = lag;
+    }
+
+    /// Images of `instance` take this long from now on, whatever is drawn for the others.
+    pub fn set_image_duration(&self, instance: &InstanceId, duration: SignedDuration) {
+        self.state().settings.image_durations.insert(instance.clone(), duration);
+    }
+
+    /// The next image of `instance` fails so. Called twice, the next two do.
+    pub fn fail_next_image(&self, instance: &InstanceId, failure: ImageFailure) {
+        self.state().settings.image_failures.entry(instance.clone()).or_default().push_back(failure);
+    }
+}
+
+impl State {
+    fn deliver(&mut self, invocation: &Invocation, now: Timestamp) -> (Delivery, CallOutcome) {
+        let place = Place { account: invocation.caller.account.clone(), region: invocation.region.clone() };
+        let limited = self.settings.request_limits == RequestLimits::Documented;
+        if limited && !self.buckets.take(&place, &invocation.request, now) {
+            return refusal(ApiError::throttled());
+        }
+        let fault = if invocation.dry_run { None } else { self.faults.strike(&invocation.request, &mut self.rng) };
+        match fault {
+            None => match self.perform(invocation, place, now) {
+                Ok(reply) => (Delivery::Answer(reply), CallOutcome::Answered),
+                Err(error) => refusal(error),
+            },
+            Some(FaultOutcome::Throttle) => refusal(ApiError::throttled()),
+            Some(FaultOutcome::Error(error)) => refusal(error),
+            Some(FaultOutcome::LostReplyAfterEffect) => {
+                // A refused call has no effect, but its answer is lost all the same.
+                let outcome = match self.perform(invocation, place, now) {
+                    Ok(_) => CallOutcome::LostAfterEffect,
+                    Err(_) => CallOutcome::LostBeforeEffect,
+                };
+                (Delivery::Cut, outcome)
+            }
+            Some(FaultOutcome::LostBeforeEffect) => (Delivery::Cut, CallOutcome::LostBeforeEffect),
+            Some(FaultOutcome::Hang) => (Delivery::Hang, CallOutcome::Hung),
+            Some(FaultOutcome::Garbage) => (Delivery::Garbage, CallOutcome::Garbage),
+        }
+    }
+
+    fn perform(&mut self, invocation: &Invocation, place: Place, now: Timestamp) -> Result<Reply, ApiError> {
+        let Invocation { caller, request, dry_run, .. } = invocation;
+        let action = request.action();
+        let horizon = earlier(now, self.settings.describe_lag);
+        let context = Context { now, horizon, place, caller, dry_run: *dry_run };
+        if action.is_sts() {
+            return self.perform_sts(&context, request);
+        }
+        if self.iam.is_denied(&caller.account, action) {
+            return Err(ApiError::unauthorized(&caller.arn, action.as_str()));
+        }
+        match request {
+            Request::CreateImage(call) => self.create_image(&context, call),
+            Request::CreateTags { resources, tags } => self.create_tags(&context, resources, tags),
+            Request::DeleteTags { resources, tags } => self.delete_tags(&context, resources, tags),
+            Request::DeregisterImage { image_id, delete_snapshots } => {
+                self.deregister_image(&context, image_id, *delete_snapshots)
+            }
+            Request::DeleteSnapshot { snapshot_id } => self.delete_snapshot(&context, snapshot_id),
+            Request::StartInstances { ids } => self.start_instances(&context, ids),
+            Request::StopInstances { ids, hibernate } => self.stop_instances(&context, ids, *hibernate),
+            Request::TerminateInstances { ids } => self.terminate_instances(&context, ids),
+            Request::RebootInstances { ids } => self.reboot_instances(&context, ids),
+            read => {
+                context.end_dry_run()?;
+                self.read(&context, read)
+            }
+        }
+    }
+
+    fn perform_sts(&mut self, context: &Context<'_>, request: &Request) -> Result<Reply, ApiError> {
+        match request {
+            Request::AssumeRole { role_arn, session_name, external_id, duration_seconds } => {
+                let wanted = WantedRole {
+                    arn: role_arn,
+                    session_name,
+                    external_id: external_id.as_deref(),
+                    duration_seconds: *duration_seconds,
+                };
+                let session = self.iam.assume_role(context.caller, &wanted, context.now, &mut self.rng)?;
+                Ok(Reply::RoleAssumed(session))
+            }
+            // GetCallerIdentity needs no permission.
+            _ => Ok(Reply::CallerIdentity(context.caller.clone())),
+        }
+    }
+
+    fn contents(&mut self, place: &Place) -> &mut Contents {
+        self.places.entry(place.clone()).or_default()
+    }
+}
+
+fn refusal(error: ApiError) -> (Delivery, CallOutcome) {
+    let outcome = CallOutcome::Refused(error.code.to_string());
+    (Delivery::Refusal(error), outcome)
+}

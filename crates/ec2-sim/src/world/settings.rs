@@ -1,0 +1,92 @@
+//! How long things take in this world, and which images fail.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use amikeep_domain::id::InstanceId;
+use jiff::SignedDuration;
+
+use crate::reply::StateReason;
+use crate::request::Reboot;
+use crate::rng::Rng;
+use crate::world::limits::RequestLimits;
+use crate::world::paging::Paging;
+
+/// How long images are pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageDuration {
+    /// Drawn around the published medians: 8.2 minutes without a reboot and 12.4 with one.
+    Drawn,
+    /// Always the same.
+    Fixed(SignedDuration),
+}
+
+const MEDIAN_WITHOUT_REBOOT: SignedDuration = SignedDuration::from_secs(492);
+const MEDIAN_WITH_REBOOT: SignedDuration = SignedDuration::from_secs(744);
+/// The spread of the drawn durations: one image in twenty takes nearly twice the median.
+const SIGMA: f64 = 0.35;
+
+/// An image that fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFailure {
+    /// How long after `CreateImage`.
+    pub after: SignedDuration,
+    /// EC2's reason.
+    pub reason: StateReason,
+}
+
+impl ImageFailure {
+    /// `Server.InternalError` after that time.
+    pub fn internal(after: SignedDuration) -> Self {
+        Self { after, reason: StateReason::new("Server.InternalError", "Internal error while creating the image") }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// How far reads are behind writes.
+    pub(crate) describe_lag: SignedDuration,
+    /// From `CreateImage` to the first snapshot.
+    pub(crate) snapshot_lag: SignedDuration,
+    /// From one snapshot of an image to the next.
+    pub(crate) snapshot_spread: SignedDuration,
+    /// How long an orderly shutdown takes before the snapshots of a rebooted instance.
+    pub(crate) shutdown: SignedDuration,
+    /// From `StartInstances` to running.
+    pub(crate) start: SignedDuration,
+    /// From `StopInstances` to stopped, and from `TerminateInstances` to terminated.
+    pub(crate) stop: SignedDuration,
+    pub(crate) image_duration: ImageDuration,
+    pub(crate) image_durations: BTreeMap<InstanceId, SignedDuration>,
+    pub(crate) image_failures: BTreeMap<InstanceId, VecDeque<ImageFailure>>,
+    pub(crate) paging: Paging,
+    pub(crate) request_limits: RequestLimits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            describe_lag: SignedDuration::ZERO,
+            snapshot_lag: SignedDuration::from_secs(2),
+            snapshot_spread: SignedDuration::ZERO,
+            shutdown: SignedDuration::from_secs(15),
+            start: SignedDuration::from_secs(20),
+            stop: SignedDuration::from_secs(30),
+            image_duration: ImageDuration::Drawn,
+            image_durations: BTreeMap::new(),
+            image_failures: BTreeMap::new(),
+            paging: Paging::default(),
+            request_limits: RequestLimits::Documented,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn draw_image_duration(&self, instance: &InstanceId, reboot: Reboot, rng: &mut Rng) -> SignedDuration {
+        match (self.image_durations.get(instance), self.image_duration, reboot) {
+            (Some(duration), _, _) => *duration,
+            (None, ImageDuration::Fixed(duration), _) => duration,
+            (None, ImageDuration::Drawn, Reboot::Yes) => rng.around(MEDIAN_WITH_REBOOT, SIGMA),
+            (None, ImageDuration::Drawn, Reboot::No) => rng.around(MEDIAN_WITHOUT_REBOOT, SIGMA),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A world as a JSON file: accounts, regions and instances, for people who try the simulator with their own fleet.
+
+use std::collections::BTreeMap;
+
+use amikeep_domain::instance::InstanceState;
+use serde::Deserialize;
+
+use crate::world::World;
+use crate::world::builder::WorldBuilder;
+use crate::world::spec::InstanceSpec;
+
+/// Why a file describes no world.
+#[derive(Debug, thiserror::Error)]
+#[error("the world file cannot be read")]
+pub struct InvalidWorldFile(#[source] serde_json::Error);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorldFile {
+    accounts: Vec<AccountEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountEntry {
+    id: String,
+    regions: BTreeMap<String, Vec<InstanceEntry>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstanceEntry {
+    id: String,
+    #[serde(default)]
+    state: StateEntry,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    /// Devices with their sizes in GiB.
+    #[serde(default)]
+    volumes: Vec<VolumeEntry>,
+    instance_type: Option<String>,
+    architecture: Option<String>,
+    platform: Option<String>,
+    /// The device of a root in the instance store.
+    instance_store_root: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VolumeEntry {
+    device: String,
+    size: u32,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StateEntry {
+    Pending,
+    #[default]
+    Running,
+    Stopping,
+    Stopped,
+    Hibernated,
+    ShuttingDown,
+    Terminated,
+}
+
+impl World {
+    /// The world that `json` describes:
+    /// `{"accounts": [{"id": "111122223333", "regions": {"eu-central-1": [{"id": "i-0123456789abcdef0"}]}}]}`.
+    pub fn from_json(json: &str) -> Result<WorldBuilder, InvalidWorldFile> {
+        let file: WorldFile = serde_json::from_str(json).map_err(InvalidWorldFile)?;
+        let mut builder = World::builder();
+        for account in file.accounts {
+            builder = builder.account(&account.id);
+            for (region, instances) in account.regions {
+                builder = builder.region(&region);
+                builder = instances.into_iter().map(InstanceEntry::into_spec).fold(builder, WorldBuilder::instance);
+            }
+        }
+        Ok(builder)
+    }
+}
+
+impl InstanceEntry {
+    fn into_spec(self) -> InstanceSpec {
+        let mut spec = InstanceSpec::new(self.id);
+        spec = match self.state {
+            StateEntry::Pending => spec.state(InstanceState::Pending),
+            StateEntry::Running => spec.state(InstanceState::Running),
+            StateEntry::Stopping => spec.state(InstanceState::Stopping),
+            StateEntry::Stopped => spec.state(InstanceState::Stopped),
+            StateEntry::Hibernated => spec.hibernated(),
+            StateEntry::ShuttingDown => spec.state(InstanceState::ShuttingDown),
+            StateEntry::Terminated => spec.state(InstanceState::Terminated),
+        };
+        spec = self.tags.into_iter().fold(spec, |spec, (key, value)| spec.tag(key, value));
+        spec = self.volumes.into_iter().fold(spec, |spec, volume| spec.volume(volume.device, volume.size));
+        spec = self.instance_type.into_iter().fold(spec, InstanceSpec::instance_type);
+        spec = self.architecture.into_iter().fold(spec, InstanceSpec::architecture);
+        spec = self.platform.into_iter().fold(spec, InstanceSpec::platform_details);
+        self.instance_store_root.into_iter().fold(spec, InstanceSpec::instance_store_root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::identity::{Service, access_key_id};
+
+    #[test]
+    fn a_file_becomes_a_world_and_a_typo_does_not() {
+        let json = r#"{"accounts": [{"id": "111122223333", "regions": {"eu-west-1": [
+            {"id": "i-0123456789abcdef0", "state": "hibernated", "tags": {"Name": "x"},
+             "volumes": [{"device": "/dev/xvda", "size": 8}], "instance_type": "t3.micro"}]}}]}"#;
+        let world = World::from_json(json).unwrap().build().unwrap();
+        let key = access_key_id(&"111122223333".parse().unwrap());
+        assert!(world.authenticate(Service::Ec2, &key, None).is_ok());
+        assert!(World::from_json(&json.replace("\"size\"", "\"sice\"")).is_err());
+        assert!(World::from_json(&json.replace("i-0123456789abcdef0", "i-x")).unwrap().build().is_err());
+    }
+}
