@@ -15,6 +15,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ec2::config::IdentityCache;
 use aws_smithy_http_client::tls::Provider;
@@ -79,6 +80,14 @@ impl AwsCloud {
     /// shows at the first call.
     pub async fn connect(account: AwsAccount) -> Result<Self, ConnectError> {
         Self::connect_with(account, Wiring::default()).await
+    }
+
+    /// Like [`Self::connect`], with a known access key in place of those that the account names: for the demo, whose
+    /// simulated account has one that anybody may know.
+    pub async fn connect_with_keys(account: AwsAccount, key_id: &str, secret: &str) -> Result<Self, ConnectError> {
+        let credentials = Credentials::new(key_id, secret, None, None, "given");
+        let wiring = Wiring { credentials: Some(SharedCredentialsProvider::new(credentials)), ..Wiring::default() };
+        Self::connect_with(account, wiring).await
     }
 
     /// The account id that the configuration asks for, to be compared with that of the credentials.
