@@ -1,0 +1,96 @@
+//! The fires to come: what `plan` shows.
+
+use amikeep_domain::policy::{Enabled, PolicySet};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::table::{Cell, Column, Fit, Table};
+use crate::text::{Time, duration, local};
+
+/// A fire to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedFire {
+    /// The policy.
+    pub policy: String,
+    /// Its nominal time.
+    pub scheduled_at: Time,
+    /// The same on the policy's wall clock, with its offset.
+    pub local_time: String,
+    /// The policy's time zone.
+    pub timezone: String,
+    /// Over how long the starts of its instances are spread.
+    pub jitter_max: String,
+    /// The accounts in which it fires.
+    pub accounts: Vec<String>,
+    /// The class of its instances, unless their own tag says otherwise.
+    pub class: String,
+}
+
+/// The fires `t` of enabled policies with from ≤ t < to, in the order of time. `None` if they are more than `fires_max`.
+pub fn planned_fires(set: &PolicySet, from: Timestamp, to: Timestamp, fires_max: usize) -> Option<Vec<PlannedFire>> {
+    /// The schedule answers for what is after one instant and up to another; here the first counts and the last does not.
+    const STEP: SignedDuration = SignedDuration::from_nanos(1);
+    let after = from.checked_sub(STEP).unwrap_or(from);
+    let until = to.checked_sub(STEP).unwrap_or(to);
+    let mut fires = Vec::new();
+    for policy in set.policies.values().filter(|policy| policy.enabled == Enabled::Yes) {
+        for at in policy.schedule.between(after, until) {
+            if fires.len() == fires_max {
+                return None;
+            }
+            fires.push(PlannedFire {
+                policy: policy.name.to_string(),
+                scheduled_at: Time(at),
+                local_time: local(at, policy.schedule.timezone()),
+                timezone: policy.schedule.timezone_name().to_owned(),
+                jitter_max: duration(policy.jitter),
+                accounts: policy.accounts.iter().map(ToString::to_string).collect(),
+                class: policy.class.to_string(),
+            });
+        }
+    }
+    fires.sort_by(|a, b| a.scheduled_at.cmp(&b.scheduled_at).then_with(|| a.policy.cmp(&b.policy)));
+    Some(fires)
+}
+
+/// The names of the policies that are switched off.
+pub fn disabled_policies(set: &PolicySet) -> Vec<String> {
+    let disabled = set.policies.values().filter(|policy| policy.enabled == Enabled::No);
+    disabled.map(|policy| policy.name.to_string()).collect()
+}
+
+/// A list of fires to come.
+pub fn table(fires: &[PlannedFire]) -> Table {
+    let columns = vec![
+        Column::new("TIME (UTC)", Fit::Whole),
+        Column::new("LOCAL TIME", Fit::Whole),
+        Column::new("ZONE", Fit::Optional(2)),
+        Column::new("POLICY", Fit::Wraps),
+        Column::new("CLASS", Fit::Optional(1)),
+        Column::new("JITTER", Fit::Optional(3)),
+        Column::new("ACCOUNTS", Fit::OptionalWraps(4)),
+    ];
+    let row = |fire: &PlannedFire| {
+        vec![
+            Cell::plain(crate::text::minute(fire.scheduled_at.0)),
+            Cell::plain(local_minute(&fire.local_time)),
+            Cell::plain(&fire.timezone),
+            Cell::plain(&fire.policy),
+            Cell::plain(&fire.class),
+            Cell::plain(&fire.jitter_max),
+            Cell::plain(fire.accounts.join(", ")),
+        ]
+    };
+    Table { columns, rows: fires.iter().map(row).collect() }
+}
+
+/// To the minute and with the offset, as in `2026-11-22 02:00 +01:00`.
+fn local_minute(local_time: &str) -> String {
+    match (local_time.get(..16), local_time.get(19..)) {
+        (Some(minute), Some(offset)) => format!("{} {offset}", minute.replace('T', " ")),
+        _ => local_time.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
