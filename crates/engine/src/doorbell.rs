@@ -82,3 +82,22 @@ impl Ringer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_scheduler_rings_and_a_ring_is_not_lost() {
+        let doorbell = Doorbell::new();
+        // Nobody waits yet: the ring is kept.
+        doorbell.ring();
+        tokio::time::timeout(Duration::from_secs(5), doorbell.rung()).await.unwrap();
+        let schedules = BTreeSet::from(["* * * * * *".to_owned(), "not a schedule".to_owned()]);
+        let ringer = doorbell.start_ringer(&schedules).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), doorbell.rung()).await.unwrap();
+        ringer.stop().await;
+    }
+}

@@ -9,6 +9,7 @@ use amikeep_domain::id::AccountName;
 use amikeep_domain::policy::{Enabled, PolicySet};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -48,44 +49,67 @@ pub struct Handle<C> {
     pub beat: Box<dyn Fn(usize) + Send + Sync>,
 }
 
+/// What can wake the loop from outside.
+struct Inbox<C> {
+    doorbell: Doorbell,
+    control: mpsc::Receiver<Control<C>>,
+    shutdown: CancellationToken,
+}
+
 /// Why the loop woke.
 enum Woken<C> {
     Tick,
-    Beat,
+    /// Nothing happened for a while.
+    Idle,
     Ended,
     Control(Control<C>),
     Shutdown,
 }
 
+/// Tells that the loop lives, once a second and no more often, however busy it is.
+struct Pulse {
+    beat: Box<dyn Fn(usize) + Send + Sync>,
+    last_at: Option<Instant>,
+}
+
+impl Pulse {
+    fn beat(&mut self, open_jobs: usize) {
+        let now = Instant::now();
+        if self.last_at.is_none_or(|at| BEAT_EVERY <= now.duration_since(at)) {
+            self.last_at = Some(now);
+            (self.beat)(open_jobs);
+        }
+    }
+}
+
 impl<C: Cloud> Engine<C> {
     /// Runs until `shutdown`, then waits for what is under way. What is cut off then is settled by the next start.
-    pub async fn run(mut self, mut handle: Handle<C>) -> Result<(), EngineError> {
+    pub async fn run(mut self, handle: Handle<C>) -> Result<(), EngineError> {
         let mut ringer = Some(self.start_ringer(&handle.doorbell).await?);
         let mut wake_at = self.tick_or_report().await;
+        info!(open_jobs = self.state.jobs.len(), "ready, with {} open job(s)", self.state.jobs.len());
+        let mut pulse = Pulse { beat: handle.beat, last_at: None };
+        let mut inbox = Inbox { doorbell: handle.doorbell, control: handle.control, shutdown: handle.shutdown };
         loop {
-            match self.wait(&mut handle, wake_at).await {
+            pulse.beat(self.state.jobs.len());
+            match self.wait(&mut inbox, wake_at).await {
                 Woken::Shutdown => break,
-                Woken::Beat => {
-                    (handle.beat)(self.state.jobs.len());
-                    if !self.has_requests().await {
-                        continue;
-                    }
-                }
+                Woken::Idle if !self.has_requests().await => continue,
                 Woken::Control(Control::Replace { policy_set, clouds }) => {
                     self.replace(policy_set, clouds);
                     if let Some(ringer) = ringer.take() {
                         ringer.stop().await;
                     }
-                    ringer = Some(self.start_ringer(&handle.doorbell).await?);
+                    ringer = Some(self.start_ringer(&inbox.doorbell).await?);
                 }
-                Woken::Tick | Woken::Ended => {}
+                Woken::Tick | Woken::Idle | Woken::Ended => {}
             }
             wake_at = self.tick_or_report().await;
         }
         if let Some(ringer) = ringer {
             ringer.stop().await;
         }
-        self.drain(&handle).await
+        self.drain(handle.grace, &mut pulse).await
     }
 
     async fn start_ringer(&self, doorbell: &Doorbell) -> Result<Ringer, EngineError> {
@@ -95,20 +119,19 @@ impl<C: Cloud> Engine<C> {
         doorbell.start_ringer(&schedules).await
     }
 
-    async fn wait(&mut self, handle: &mut Handle<C>, wake_at: Timestamp) -> Woken<C> {
+    async fn wait(&mut self, inbox: &mut Inbox<C>, wake_at: Timestamp) -> Woken<C> {
         let sleep = wake_at.duration_since(self.ctx.now()).clamp(SignedDuration::ZERO, SLEEP_MAX);
         // Never shorter than this, so that a plan that wants to be asked again at once cannot take a whole core.
         let sleep = sleep.unsigned_abs().max(Duration::from_millis(5));
         let busy = self.is_busy();
         let ended = tokio::select! {
             biased;
-            () = handle.shutdown.cancelled() => return Woken::Shutdown,
-            Some(control) = handle.control.recv() => return Woken::Control(control),
+            () = inbox.shutdown.cancelled() => return Woken::Shutdown,
+            Some(control) = inbox.control.recv() => return Woken::Control(control),
             ended = self.tasks.join_next_with_id(), if busy => ended,
-            () = handle.doorbell.rung() => return Woken::Tick,
+            () = inbox.doorbell.rung() => return Woken::Tick,
             () = tokio::time::sleep(sleep.min(BEAT_EVERY)) => {
-                (handle.beat)(self.state.jobs.len());
-                return if sleep <= BEAT_EVERY { Woken::Tick } else { Woken::Beat };
+                return if sleep <= BEAT_EVERY { Woken::Tick } else { Woken::Idle };
             }
         };
         if let Err(error) = self.take_ended(ended).await {
@@ -145,18 +168,19 @@ impl<C: Cloud> Engine<C> {
         }
     }
 
-    async fn drain(&mut self, handle: &Handle<C>) -> Result<(), EngineError> {
+    async fn drain(&mut self, grace: Duration, pulse: &mut Pulse) -> Result<(), EngineError> {
         info!(under_way = self.tasks.len(), "stopping: waiting for {} call(s) to end", self.tasks.len());
         let end = async {
             while !self.tasks.is_empty() {
+                pulse.beat(self.state.jobs.len());
                 tokio::select! {
                     ended = self.tasks.join_next_with_id() => self.take_ended(ended).await?,
-                    () = tokio::time::sleep(BEAT_EVERY) => (handle.beat)(self.state.jobs.len()),
+                    () = tokio::time::sleep(BEAT_EVERY) => {}
                 }
             }
             Ok(())
         };
-        if let Ok(drained) = tokio::time::timeout(handle.grace, end).await {
+        if let Ok(drained) = tokio::time::timeout(grace, end).await {
             return drained;
         }
         warn!(

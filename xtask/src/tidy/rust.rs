@@ -14,6 +14,9 @@ const COLUMNS_MAX: usize = 140;
 /// File and folder names that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 6] = ["utils", "util", "utils.rs", "util.rs", "helpers.rs", "misc.rs"];
 
+/// A test module sees what it tests, and proptest's macros need what its prelude brings.
+const GLOBS_IN_TESTS: [&str; 2] = ["use super::*;", "use proptest::prelude::*;"];
+
 /// One source file, and which of its lines are tests.
 struct Source<'a> {
     path: &'a str,
@@ -144,8 +147,8 @@ fn check_globs(source: &Source<'_>) -> Vec<Finding> {
         if !code.ends_with(';') {
             continue;
         }
-        let is_the_exception = source.is_test[index] && text == "use super::*;";
-        if text.contains('*') && !is_the_exception {
+        let is_allowed = source.is_test[index] && GLOBS_IN_TESTS.contains(&text.as_str());
+        if text.contains('*') && !is_allowed {
             let why = "a reader cannot see where a name comes from, and a new name upstream can change what is meant";
             findings.push(source.finding(index, "a glob import", why, "name what is used"));
         }
