@@ -1,0 +1,191 @@
+//! Asking AWS what the credentials are and what they may do. Nothing is changed: permissions are asked for by `DryRun`.
+
+use std::path::Path;
+
+use amikeep_cloud::{Action, Cloud, CloudError, InstanceQuery, ProbeOutcome};
+use amikeep_cloud_aws::AwsCloud;
+use amikeep_config::Config;
+use amikeep_domain::id::InstanceId;
+use amikeep_domain::instance::{Instance, InstanceState};
+use amikeep_domain::policy::PolicySet;
+use amikeep_engine::next_step;
+use amikeep_view::check::{Account, Finding, Permission};
+use tokio::task::JoinSet;
+
+use crate::wiring;
+
+/// What one account said, and what is wrong with it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) account: Account,
+    /// What is wrong, and what to do.
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+struct Problem {
+    message: String,
+    next_step: Option<String>,
+}
+
+impl Asked {
+    /// The problems as findings about the account's table. No line is to blame for them.
+    pub(super) fn findings(&self, file: &Path) -> Vec<Finding> {
+        let finding = |problem: &Problem| Finding {
+            file: file.display().to_string(),
+            line: None,
+            column: None,
+            key: format!("accounts.{}", self.account.account_name),
+            message: problem.message.clone(),
+            suggestion: problem.next_step.clone(),
+        };
+        self.problems.iter().map(finding).collect()
+    }
+
+    fn failed(mut self, message: String, next_step: Option<String>) -> Self {
+        self.account.error = Some(message.clone());
+        self.problems.push(Problem { message, next_step });
+        self
+    }
+}
+
+/// Asks every account, all at the same time, since one that does not answer takes a minute.
+pub(super) async fn ask(config: &Config) -> Vec<Asked> {
+    let mut questions = JoinSet::new();
+    for account in config.accounts.values() {
+        let account = account.clone();
+        let (owner, set) = (config.daemon.owner.clone(), config.policy_set.clone());
+        questions.spawn(async move {
+            let asked = Asked { account: unknown(&account), problems: Vec::new() };
+            match AwsCloud::connect(wiring::aws_account(&account, &owner)).await {
+                Ok(cloud) => ask_account(&cloud, &account, &set, asked).await,
+                Err(error) => asked.failed(error.to_string(), None),
+            }
+        });
+    }
+    let mut answers = Vec::new();
+    while let Some(answer) = questions.join_next().await {
+        // A panic in a question is printed where it happens; the others are answered all the same.
+        answers.extend(answer.ok());
+    }
+    answers.sort_by(|a, b| a.account.account_name.cmp(&b.account.account_name));
+    answers
+}
+
+fn unknown(account: &amikeep_config::Account) -> Account {
+    Account {
+        account_name: account.name.to_string(),
+        account: None,
+        region: account.region.to_string(),
+        arn: None,
+        error: None,
+        permissions: Vec::new(),
+    }
+}
+
+async fn ask_account(
+    cloud: &impl Cloud,
+    configured: &amikeep_config::Account,
+    set: &PolicySet,
+    mut asked: Asked,
+) -> Asked {
+    let identity = match cloud.observe_identity().await {
+        Ok(identity) => identity,
+        Err(error) => return asked.failed(error.to_string(), Some(next_step(&error))),
+    };
+    asked.account.account = Some(identity.account.to_string());
+    asked.account.arn = Some(identity.arn.clone());
+    if let Some(expected) = configured.account_id.as_ref().filter(|expected| **expected != identity.account) {
+        let message = format!("the credentials belong to account {}, and account_id says {expected}", identity.account);
+        return asked.failed(message, Some("correct account_id, or give the account other credentials".to_owned()));
+    }
+    // Without a listing there is no instance to ask about; why there is none shows at its own permission.
+    let instances = cloud.observe_instances(InstanceQuery::All).await.unwrap_or_default();
+    let instance = to_ask_about(&instances, set);
+    for action in Action::ALL {
+        let outcome = cloud.probe(action, instance.clone()).await;
+        asked.problems.extend(problem(action, &outcome, &identity.arn));
+        asked.account.permissions.push(permission(action, outcome));
+    }
+    asked
+}
+
+/// An instance that EC2 would image, best one that a policy covers: permissions may depend on its tags.
+fn to_ask_about(instances: &[Instance], set: &PolicySet) -> Option<InstanceId> {
+    let can_be_imaged = |it: &&Instance| matches!(it.state, InstanceState::Running | InstanceState::Stopped);
+    let is_covered = |it: &Instance| set.policies.values().any(|policy| policy.select.matches(it));
+    let mut candidates = instances.iter().filter(can_be_imaged);
+    let covered = candidates.clone().find(|it| is_covered(it));
+    covered.or_else(|| candidates.next()).map(|it| it.id.clone())
+}
+
+fn iam_action(action: Action) -> String {
+    match action {
+        Action::GetCallerIdentity | Action::AssumeRole => format!("sts:{action}"),
+        _ => format!("ec2:{action}"),
+    }
+}
+
+fn permission(action: Action, outcome: Result<ProbeOutcome, CloudError>) -> Permission {
+    let (outcome, detail) = match outcome {
+        Ok(ProbeOutcome::Allowed) => ("allowed", None),
+        Ok(ProbeOutcome::Denied(message)) => ("denied", Some(message)),
+        Ok(ProbeOutcome::NotChecked(reason)) => ("not-checked", Some(reason)),
+        Err(error) => ("error", Some(error.to_string())),
+    };
+    Permission { action: iam_action(action), outcome, detail }
+}
+
+fn problem(action: Action, outcome: &Result<ProbeOutcome, CloudError>, arn: &str) -> Option<Problem> {
+    let action = iam_action(action);
+    match outcome {
+        Ok(ProbeOutcome::Denied(_)) => Some(Problem {
+            message: format!("{action} is denied"),
+            next_step: Some(format!("allow {action} for {arn}")),
+        }),
+        Ok(ProbeOutcome::Allowed | ProbeOutcome::NotChecked(_)) => None,
+        Err(error) => Some(Problem {
+            message: format!("{action} could not be asked for: {error}"),
+            next_step: Some(next_step(error)),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amikeep_cloud::CloudErrorKind;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:iam::111122223333:role/amikeep";
+
+    #[test]
+    fn what_is_denied_is_a_problem_and_says_what_to_allow() {
+        let denied = Ok(ProbeOutcome::Denied("You are not authorized".to_owned()));
+        let problem = problem(Action::CreateImage, &denied, ARN).unwrap();
+        assert_eq!(problem.message, "ec2:CreateImage is denied");
+        assert_eq!(problem.next_step.unwrap(), format!("allow ec2:CreateImage for {ARN}"));
+        assert_eq!(permission(Action::CreateImage, denied).outcome, "denied");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_told_and_no_problem() {
+        let not_checked = Ok(ProbeOutcome::NotChecked("there is no instance to ask about".to_owned()));
+        assert!(problem(Action::CreateImage, &not_checked, ARN).is_none());
+        assert_eq!(permission(Action::AssumeRole, not_checked).action, "sts:AssumeRole");
+    }
+
+    #[test]
+    fn an_answer_that_did_not_come_is_a_problem() {
+        let error = CloudError {
+            action: Action::DescribeImages,
+            kind: CloudErrorKind::Unavailable,
+            code: "timeout".to_owned(),
+            message: "no answer".to_owned(),
+            request_id: None,
+        };
+        let outcome = Err(error);
+        assert!(problem(Action::DescribeImages, &outcome, ARN).unwrap().message.contains("ec2:DescribeImages"));
+        assert_eq!(permission(Action::DescribeImages, outcome).outcome, "error");
+    }
+}

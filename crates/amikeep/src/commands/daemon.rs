@@ -1,0 +1,191 @@
+//! `amikeep daemon`: the service, in the foreground.
+//!
+//! Owns the life of the process: the lock, signals, reloads, and what systemd is told. What is done, and when, is the
+//! engine's alone; this module must never start, delay or stop a job.
+
+mod reload;
+mod signals;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amikeep_cloud_aws::AwsCloud;
+use amikeep_config::{Config, Loaded};
+use amikeep_domain::plan::Scope;
+use amikeep_engine::{Control, Doorbell, EngineError, Handle};
+use amikeep_ledger::{EngineLock, LastStop, Ledger, LockError};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::cli::DaemonArgs;
+use crate::commands::daemon::reload::{Reloads, Status};
+use crate::commands::daemon::signals::{Signal, Signals};
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Told};
+use crate::logging::{self, Purpose};
+use crate::progress::Bars;
+use crate::systemd::Systemd;
+use crate::wiring::{self, DAEMON_COMMAND};
+
+/// How often a lock that a command holds is tried again.
+const LOCK_RETRY_EVERY: Duration = Duration::from_millis(500);
+/// How much more time systemd is asked for at each try; several tries may be late.
+const LOCK_WAIT_EXTENSION: Duration = Duration::from_secs(30);
+
+/// How the engine's task ended.
+type Ended = Option<Result<Result<(), EngineError>, JoinError>>;
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
+    logging::start(Purpose::Service, ctx, &Bars::hidden());
+    let mut signals = Signals::new()?;
+    let config = load_config(ctx)?;
+    let systemd = Arc::new(Systemd::new());
+    let Some(lock) = wait_for_lock(ctx, &config, &systemd, &mut signals).await? else { return Ok(Exit::Done) };
+    let ledger = Ledger::open_for_engine(&config.daemon.database, &lock).await?;
+    log_start(&config, ledger.record_start(ctx.now()).await?);
+    let ended = serve(ctx, config, &ledger, &systemd, &mut signals).await?;
+    if ended == Exit::Done {
+        ledger.record_stop(ctx.now()).await?;
+        info!("stopped");
+    }
+    ledger.close().await;
+    drop(lock);
+    Ok(ended)
+}
+
+/// Reads the configuration. Errors are for whoever starts the service by hand or looks at its status, in full; warnings
+/// are lines of the log like any other.
+fn load_config(ctx: &Ctx) -> anyhow::Result<Config> {
+    match amikeep_config::load(&ctx.config_path) {
+        Ok(Loaded { config, warnings }) => {
+            reload::log_warnings(&warnings);
+            Ok(config)
+        }
+        Err(refused) => {
+            ctx.tell(&refused.report().render(ctx.stderr_color));
+            Err(Told(Exit::Usage).into())
+        }
+    }
+}
+
+/// Takes the lock. A command that backs something up without a daemon holds it for some minutes and is waited for;
+/// another daemon is an error. `None`: told to stop while waiting.
+async fn wait_for_lock(
+    ctx: &Ctx,
+    config: &Config,
+    systemd: &Systemd,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<EngineLock>> {
+    let mut is_told = false;
+    loop {
+        match wiring::lock(&config.daemon.database, DAEMON_COMMAND, ctx.now()) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(LockError::Held { holder, .. }) if !wiring::is_daemon(&holder) => {
+                if !is_told {
+                    warn!("waiting for {holder}, which works on the ledger");
+                    is_told = true;
+                }
+                systemd.waiting(&format!("waiting for {holder}"), LOCK_WAIT_EXTENSION);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            signal = signals.next() => if signal == Signal::Stop { return Ok(None) },
+            () = tokio::time::sleep(LOCK_RETRY_EVERY) => {}
+        }
+    }
+}
+
+fn log_start(config: &Config, last_stop: LastStop) {
+    let (policies, accounts) = (config.policy_set.policies.len(), config.accounts.len());
+    let owner = &config.daemon.owner;
+    info!(
+        owner = %owner, policies, accounts, version = env!("CARGO_PKG_VERSION"),
+        "amikeep {} started for {owner}; policies: {policies}, accounts: {accounts}", env!("CARGO_PKG_VERSION")
+    );
+    if let LastStop::Unclean { started_at } = last_stop {
+        warn!("the run that began at {started_at:.0} did not stop in order; what it left is settled first");
+    }
+}
+
+/// Runs the engine beside the signals.
+async fn serve(
+    ctx: &Ctx,
+    config: Config,
+    ledger: &Ledger,
+    systemd: &Arc<Systemd>,
+    signals: &mut Signals,
+) -> anyhow::Result<Exit> {
+    let clouds = wiring::connect(&config).await;
+    let engine = wiring::start_engine(&config, ledger.clone(), clouds, Scope::Everything).await?;
+    let (control, receiver) = mpsc::channel(1);
+    let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
+    let handle = Handle {
+        doorbell: Doorbell::new(),
+        control: receiver,
+        shutdown: shutdown.clone(),
+        grace: config.daemon.shutdown_grace.unsigned_abs(),
+        beat: beat(Arc::clone(systemd), Arc::clone(&status)),
+    };
+    let mut engine_task = JoinSet::new();
+    engine_task.spawn(engine.run(handle));
+    let mut reloads = Reloads::new(ctx.config_path.clone(), config, Arc::clone(&status));
+    loop {
+        tokio::select! {
+            ended = engine_task.join_next() => return ended_early(ended),
+            signal = signals.next() => match signal {
+                Signal::Reload => reload(&mut reloads, &control, systemd, &status).await,
+                Signal::Stop => break,
+            },
+        }
+    }
+    stop(&mut engine_task, &shutdown, systemd, signals).await
+}
+
+fn beat(systemd: Arc<Systemd>, status: Arc<Status>) -> Box<dyn Fn(usize) + Send + Sync> {
+    Box::new(move |open_jobs| systemd.beat(&status.text(open_jobs)))
+}
+
+/// The engine ends by itself only when something is broken.
+fn ended_early(ended: Ended) -> anyhow::Result<Exit> {
+    match ended {
+        Some(Ok(Err(error))) => Err(error.into()),
+        Some(Err(panicked)) => Err(panicked.into()),
+        Some(Ok(Ok(()))) | None => Err(anyhow::anyhow!("the engine ended though nobody told it to")),
+    }
+}
+
+async fn reload(reloads: &mut Reloads, control: &mpsc::Sender<Control<AwsCloud>>, systemd: &Systemd, status: &Status) {
+    systemd.reloading();
+    if let Some(replace) = reloads.read().await {
+        // The engine takes it in at its next turn; if it has ended, the next turn of this loop sees that.
+        drop(control.send(replace).await);
+    }
+    systemd.reloaded(&status.last_text());
+}
+
+/// Ends the engine in order. Whoever asks a second time means at once: what is cut off is settled by the next start.
+async fn stop(
+    engine_task: &mut JoinSet<Result<(), EngineError>>,
+    shutdown: &CancellationToken,
+    systemd: &Systemd,
+    signals: &mut Signals,
+) -> anyhow::Result<Exit> {
+    systemd.stopping("stopping: waiting for calls under way");
+    shutdown.cancel();
+    loop {
+        tokio::select! {
+            ended = engine_task.join_next() => return match ended {
+                Some(Ok(Ok(()))) => Ok(Exit::Done),
+                ended => ended_early(ended),
+            },
+            signal = signals.next() => if signal == Signal::Stop {
+                error!("told to stop a second time, so nothing is waited for");
+                return Err(Told(Exit::Failed).into());
+            },
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Reading the configuration again on SIGHUP, and the line that tells how that went.
+//!
+//! A file with a mistake leaves everything as it is. The keys of `[daemon]` are the ones that a running process cannot
+//! change, so a change of them is told and waits for a restart; it must never be half in force.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amikeep_cloud_aws::AwsCloud;
+use amikeep_config::{Config, Daemon, Loaded, Report};
+use amikeep_engine::Control;
+use tracing::{error, info, warn};
+
+use crate::wiring;
+
+/// What the daemon says of itself in one line.
+#[derive(Debug)]
+pub(super) struct Status {
+    policies: AtomicUsize,
+    failed_reloads: AtomicUsize,
+    last: Mutex<String>,
+}
+
+impl Status {
+    /// Of a daemon that starts with this configuration.
+    pub(super) fn new(config: &Config) -> Self {
+        let policies = AtomicUsize::new(config.policy_set.policies.len());
+        Self { policies, failed_reloads: AtomicUsize::new(0), last: Mutex::new("starting".to_owned()) }
+    }
+
+    /// The line, for this many open jobs.
+    pub(super) fn text(&self, open_jobs: usize) -> String {
+        let policies = self.policies.load(Ordering::SeqCst);
+        let text = match self.failed_reloads.load(Ordering::SeqCst) {
+            0 => format!("policies in force: {policies}, open jobs: {open_jobs}"),
+            failed => format!("policies in force: {policies}, open jobs: {open_jobs}, failed reloads: {failed}"),
+        };
+        text.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
+        text
+    }
+
+    /// The line as it was last.
+    pub(super) fn last_text(&self) -> String {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Reads the file again and again.
+pub(super) struct Reloads {
+    path: PathBuf,
+    running: Config,
+    status: Arc<Status>,
+}
+
+impl Reloads {
+    /// For a daemon that started with `running`.
+    pub(super) fn new(path: PathBuf, running: Config, status: Arc<Status>) -> Self {
+        Self { path, running, status }
+    }
+
+    /// Reads the file. `None` if it is wrong; that is logged and counted, and nothing changes.
+    pub(super) async fn read(&mut self) -> Option<Control<AwsCloud>> {
+        let loaded = match amikeep_config::load(&self.path) {
+            Ok(loaded) => loaded,
+            Err(refused) => {
+                let failed_reloads = self.status.failed_reloads.fetch_add(1, Ordering::SeqCst) + 1;
+                for diagnostic in refused.report().errors() {
+                    error!(failed_reloads, "{diagnostic}");
+                }
+                error!(failed_reloads, "the configuration was not reloaded, and what was in force stays in force");
+                return None;
+            }
+        };
+        let Loaded { config, warnings } = loaded;
+        log_warnings(&warnings);
+        for key in needs_restart(&self.running.daemon, &config.daemon) {
+            warn!(key, "{key} of [daemon] was changed, which takes a restart; the old value stays in force until then");
+        }
+        self.running = keep_daemon(config, &self.running.daemon);
+        let policies = self.running.policy_set.policies.len();
+        self.status.policies.store(policies, Ordering::SeqCst);
+        info!(policies, "the configuration was reloaded, policies in force: {policies}");
+        let clouds = wiring::connect(&self.running).await;
+        Some(Control::Replace { policy_set: Arc::new(self.running.policy_set.clone()), clouds })
+    }
+}
+
+/// What is accepted and doubtful, a line each.
+pub(super) fn log_warnings(report: &Report) {
+    for warning in report.warnings() {
+        warn!("{warning}");
+    }
+}
+
+/// The keys whose new values wait for a restart.
+fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
+    let changed = [
+        ("owner", running.owner != new.owner),
+        ("database", running.database != new.database),
+        ("listen", running.listen != new.listen),
+        ("max_concurrent_jobs", running.max_concurrent_jobs != new.max_concurrent_jobs),
+        ("shutdown_grace", running.shutdown_grace != new.shutdown_grace),
+        ("prune_schedule", running.prune_schedule != new.prune_schedule),
+    ];
+    changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
+}
+
+/// The new configuration with the `[daemon]` that runs. The owner is part of the names by which images are found again,
+/// so it must not change under jobs that are under way.
+fn keep_daemon(mut config: Config, running: &Daemon) -> Config {
+    config.policy_set.owner = running.owner.clone();
+    config.daemon = running.clone();
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(owner: &str, policy: &str) -> String {
+        format!(
+            r#"
+            [daemon]
+            owner = "{owner}"
+            database = "/nowhere/amikeep.db"
+
+            [accounts.default]
+            region = "eu-central-1"
+
+            [policies.{policy}]
+            account = "default"
+            class = "stateless"
+            schedule = "@daily"
+            select = {{ instances = ["i-0123456789abcdef0"] }}
+            keep = {{ last = 3 }}
+            "#
+        )
+    }
+
+    fn config(owner: &str, policy: &str) -> Config {
+        amikeep_config::parse(&file(owner, policy), "test.toml").unwrap().config
+    }
+
+    fn reloads(dir: &tempfile::TempDir) -> Reloads {
+        let running = config("first", "one");
+        let status = Arc::new(Status::new(&running));
+        Reloads::new(dir.path().join("amikeep.toml"), running, status)
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_changes_nothing_and_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reloads = reloads(&dir);
+        assert!(reloads.read().await.is_none(), "there is no file");
+        std::fs::write(&reloads.path, file("first", "two").replace("stateless", "stateles")).unwrap();
+        assert!(reloads.read().await.is_none(), "the class has a typo");
+        assert_eq!(reloads.running, config("first", "one"));
+        assert_eq!(reloads.status.text(3), "policies in force: 1, open jobs: 3, failed reloads: 2");
+    }
+
+    #[tokio::test]
+    async fn new_policies_come_into_force_and_the_owner_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reloads = reloads(&dir);
+        std::fs::write(&reloads.path, file("second", "two")).unwrap();
+        let Some(Control::Replace { policy_set, clouds }) = reloads.read().await else { panic!("it was refused") };
+        assert_eq!(policy_set.owner.as_str(), "first");
+        assert!(policy_set.policies.contains_key(&"two".parse().unwrap()));
+        assert_eq!(clouds.len(), 1);
+        assert_eq!(reloads.status.text(0), "policies in force: 1, open jobs: 0");
+    }
+
+    #[test]
+    fn a_change_that_takes_a_restart_is_named() {
+        let (running, mut new) = (config("first", "one").daemon, config("second", "one").daemon);
+        assert_eq!(needs_restart(&running, &new), ["owner"]);
+        new.database = "/elsewhere/amikeep.db".into();
+        assert_eq!(needs_restart(&running, &new), ["owner", "database"]);
+        assert!(needs_restart(&running, &running).is_empty());
+    }
+}

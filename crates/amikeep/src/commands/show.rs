@@ -1,0 +1,86 @@
+//! `amikeep show`: one job, told from its error to its first event.
+
+use amikeep_domain::job::Job;
+use amikeep_ledger::{HistoryFilter, Ledger, PAGE_ROWS_MAX};
+use amikeep_view as view;
+use amikeep_view::table::{Cell, Fact, Tone};
+
+use crate::cli::{Format, ShowArgs};
+use crate::ctx::{Ctx, open_ledger};
+use crate::exit::Exit;
+use crate::output::{facts, heading};
+
+/// Fewer characters name many jobs by chance.
+const PART_LEN_MIN: usize = 4;
+/// How many of the newest jobs are searched by the end of their ids. The beginnings have an index, the ends do not.
+const SEARCHED_MAX: usize = 20_000;
+
+pub(crate) async fn run(args: &ShowArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
+    let config = ctx.load_config()?.config;
+    let ledger = open_ledger(&config).await?;
+    let jobs = find(&ledger, &args.job).await?;
+    let [job] = jobs.as_slice() else {
+        ctx.tell(&not_one(&args.job, &jobs));
+        return Ok(Exit::Failed);
+    };
+    let events = ledger.events(job.id).await?.iter().map(view::job::Event::from).collect();
+    let story = view::job::Story { job: job.into(), events };
+    match ctx.format {
+        Format::Json => ctx.output.json(&story)?,
+        Format::Table => tell(&story, ctx)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The jobs that `part` names: by the whole id, by its beginning, or by its end.
+async fn find(ledger: &Ledger, part: &str) -> anyhow::Result<Vec<Job>> {
+    if let Ok(id) = part.parse() {
+        return Ok(ledger.job(id).await?.into_iter().collect());
+    }
+    let part = part.to_ascii_lowercase();
+    if part.len() < PART_LEN_MIN || !part.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        return Ok(Vec::new());
+    }
+    let found = ledger.find_jobs(&part).await?;
+    if found.is_empty() { find_by_end(ledger, &part).await } else { Ok(found) }
+}
+
+async fn find_by_end(ledger: &Ledger, end: &str) -> anyhow::Result<Vec<Job>> {
+    let filter = HistoryFilter::default();
+    let (mut found, mut searched, mut after) = (Vec::new(), 0, None);
+    while searched < SEARCHED_MAX {
+        let page = ledger.history(&filter, PAGE_ROWS_MAX, after.as_ref()).await?;
+        searched += page.rows.len();
+        found.extend(page.rows.into_iter().filter(|job| job.id.to_string().ends_with(end)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn not_one(part: &str, jobs: &[Job]) -> String {
+    if jobs.is_empty() {
+        return format!("error: there is no job `{part}`; `amikeep history` lists jobs");
+    }
+    let ids: Vec<_> = jobs.iter().map(|job| format!("  {}", job.id)).collect();
+    format!("error: `{part}` names several jobs, give more of the id:\n{}", ids.join("\n"))
+}
+
+fn tell(story: &view::job::Story, ctx: &Ctx) -> anyhow::Result<()> {
+    let job = &story.job;
+    ctx.output.line(&heading(&format!("Job {}", job.id), ctx.color))?;
+    ctx.output.line(&facts(&view::job::facts(job), ctx.width, ctx.color))?;
+    if let Some(error) = &job.error {
+        let why = [
+            Fact::new("error", Cell::new(&error.code, Tone::Bad)),
+            Fact::new("what", Cell::plain(&error.message)),
+            Fact::new("next step", Cell::new(&error.next_step, Tone::Warning)),
+        ];
+        ctx.output.line(&format!("\n{}", heading("Why it failed", ctx.color)))?;
+        ctx.output.line(&facts(&why, ctx.width, ctx.color))?;
+    }
+    ctx.output.line(&format!("\n{}", heading("What happened", ctx.color)))?;
+    ctx.output.table(ctx, &view::job::timeline(&story.events))
+}

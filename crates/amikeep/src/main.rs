@@ -1,0 +1,46 @@
+//! The binary: commands, wiring, systemd, exit codes.
+//!
+//! Owns what a process has once: its arguments, its environment, its terminal and its exit code. It must never decide
+//! what should happen to an instance or an image: that is `domain`, and what commands show is made in `view`.
+
+mod cli;
+mod commands;
+mod ctx;
+mod exit;
+mod logging;
+mod output;
+mod progress;
+mod systemd;
+mod time_arg;
+mod wiring;
+
+use crate::cli::{Cli, Command};
+use crate::ctx::Ctx;
+use crate::exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::read();
+    let ctx = Ctx::new(&cli);
+    exit::settle(start(&cli.command, &ctx), &ctx).into()
+}
+
+fn start(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(command, ctx))
+}
+
+async fn run(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
+    match command {
+        Command::Daemon(args) => commands::daemon::run(args, ctx).await,
+        Command::Check(args) => commands::check::run(args, ctx).await,
+        Command::Plan(args) => commands::plan::run(args, ctx),
+        Command::Explain(args) => commands::explain::run(args, ctx).await,
+        Command::Backup(args) => commands::backup::run(args, ctx).await,
+        Command::History(args) => commands::history::run(args, ctx).await,
+        Command::Show(args) => commands::show::run(args, ctx).await,
+        Command::Images(args) => commands::images::run(args, ctx).await,
+        Command::Simulate(args) => commands::simulate::run(args, ctx),
+        Command::Demo(args) => commands::demo::run(args, ctx).await,
+        Command::Schema(args) => commands::schema::run(args, ctx),
+    }
+}
