@@ -1,0 +1,31 @@
+//! The demo: the same engine, ledger and adapter as the daemon's, over a week of simulated nights.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn the_demo_tells_the_same_story_every_time() {
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_amikeep")).arg("demo").args(args).env_clear().output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let story: Value = serde_json::from_str(&run(&["--format", "json"])).unwrap();
+    let jobs = story["jobs"].as_array().unwrap();
+    let count = |key: &str, value: &str| jobs.iter().filter(|job| job[key] == value).count();
+    assert!(7 <= count("grade", "clean"), "databases are rebooted every night");
+    assert!(7 <= count("grade", "crash"), "development is imaged without");
+    assert!(7 <= count("grade", "offline"), "one instance is stopped");
+    assert!(1 <= count("state", "failed"), "one fails");
+    for job in jobs {
+        let twins =
+            jobs.iter().filter(|it| ["policy", "instance_id", "scheduled_at"].iter().all(|key| it[*key] == job[*key]));
+        assert_eq!(twins.count(), 1, "one job per fire and instance: {job:#}");
+    }
+    assert!(story["images"].as_array().unwrap().iter().any(|image| image["verdict"] == "keep"));
+    let told = run(&[]);
+    for words in ["reboot", "offline", "keep", "amikeep "] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}
