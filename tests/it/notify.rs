@@ -27,7 +27,7 @@ async fn systemd_learns_of_start_life_reload_and_stop() {
     let site = Site::new(world(), &policy("idle", "stateless", NEVER_NOW, "")).await;
     let path = site.dir().join("notify");
     let socket = NotifySocket(UnixDatagram::bind(&path).unwrap());
-    socket.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    socket.0.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut command = site.command(&["daemon"]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "10000000");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

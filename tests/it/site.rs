@@ -15,7 +15,7 @@ pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGION: &str = "eu-central-1";
 
 /// Nothing here takes longer on a healthy machine; a slow one is given this much.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) fn instance_id(n: u32) -> String {
     format!("i-{n:017x}")

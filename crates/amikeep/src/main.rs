@@ -40,7 +40,7 @@ async fn run(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
         Command::Show(args) => commands::show::run(args, ctx).await,
         Command::Images(args) => commands::images::run(args, ctx).await,
         Command::Simulate(args) => commands::simulate::run(args, ctx),
-        Command::Demo(args) => commands::demo::run(args, ctx).await,
+        Command::Demo(args) => Box::pin(commands::demo::run(args, ctx)).await,
         Command::Schema(args) => commands::schema::run(args, ctx),
     }
 }

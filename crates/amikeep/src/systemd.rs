@@ -44,7 +44,7 @@ impl Systemd {
     }
 
     /// The configuration is read again.
-    pub(crate) fn reloading(&self) {
+    pub(crate) fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => notify(&[NotifyState::Reloading, now]),
             Err(error) => debug!("the monotonic clock cannot be read: {error}"),

@@ -46,7 +46,7 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let Some(lock) = wait_for_lock(ctx, &config, &systemd, &mut signals).await? else { return Ok(Exit::Done) };
     let ledger = Ledger::open_for_engine(&config.daemon.database, &lock).await?;
     log_start(&config, ledger.record_start(ctx.now()).await?);
-    let ended = serve(ctx, config, &ledger, &systemd, &mut signals).await?;
+    let ended = Box::pin(serve(ctx, config, &ledger, &systemd, &mut signals)).await?;
     if ended == Exit::Done {
         ledger.record_stop(ctx.now()).await?;
         info!("stopped");
@@ -159,7 +159,7 @@ fn ended_early(ended: Ended) -> anyhow::Result<Exit> {
 }
 
 async fn reload(reloads: &mut Reloads, control: &mpsc::Sender<Control<AwsCloud>>, systemd: &Systemd, status: &Status) {
-    systemd.reloading();
+    Systemd::reloading();
     if let Some(replace) = reloads.read().await {
         // The engine takes it in at its next turn; if it has ended, the next turn of this loop sees that.
         drop(control.send(replace).await);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use amikeep_domain::id::InstanceId;
-use amikeep_ec2_sim::{InstanceSpec, InstanceState, InvalidWorld, SimClock, World};
+use amikeep_ec2_sim::{InstanceSpec, InstanceState, InvalidWorld, SimClock, World, WorldBuilder};
 
 /// The account that all of it is in.
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -116,7 +116,7 @@ impl Member {
 /// The world at the beginning of the week. The same seed gives the same week each time.
 pub(super) fn world(clock: SimClock) -> Result<World, InvalidWorld> {
     let builder = World::builder().clock(clock).seed(SEED).account(ACCOUNT).region(REGION);
-    FLEET.iter().map(Member::spec).fold(builder, |builder, spec| builder.instance(spec)).build()
+    FLEET.iter().map(Member::spec).fold(builder, WorldBuilder::instance).build()
 }
 
 /// The configuration file for a ledger and a simulator.
