@@ -1,6 +1,6 @@
 //! TOML to domain, with spans, suggestions and the JSON Schema.
 //!
-//! [`load`] reads a file and gives either a [`Config`], every part of which has passed every check, or a [`Report`] of
+//! [`load()`] reads a file and gives either a [`Config`], every part of which has passed every check, or a [`Report`] of
 //! everything that is wrong with the file at once: where, what is allowed, and what was probably meant.
 //!
 //! The file is read by hand from toml's tree of values with spans, since a derived reader stops at the first error.

@@ -388,11 +388,14 @@ pub fn start_within_passed(window: StartWindow, waited_for: &str) -> JobError {
     )
 }
 
-/// The first moment at which a waiting job should be looked at again.
-pub fn wait_until(until: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    /// Instances change state within minutes, and looking costs one batched call.
-    const LOOK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
-    until.unwrap_or_else(|| saturating_add(now, LOOK_AGAIN_AFTER))
+/// The first moment at which a waiting job should be looked at again. Instances change state within minutes; what else
+/// blocks a reboot is rarely taken back before the next night.
+pub fn wait_until(until: Option<Timestamp>, reason: &WaitReason, now: Timestamp) -> Timestamp {
+    let again_after = match reason {
+        WaitReason::Transitional(_) => SignedDuration::from_secs(30),
+        WaitReason::Blocked(_) => SignedDuration::from_mins(10),
+    };
+    until.unwrap_or_else(|| saturating_add(now, again_after))
 }
 
 #[cfg(test)]

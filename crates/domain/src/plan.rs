@@ -25,6 +25,9 @@ pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// The most ids in one question to EC2: the values that one filter takes.
 pub const BATCH_MAX: usize = 200;
 
+/// The longest wait after a failed read. A wait that would be longer was computed by a clock that has been set back since.
+pub const READ_RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
+
 /// The most jobs whose grade is written in one call. `CreateTags` takes 1,000 resources, and an image with all its
 /// snapshots is rarely more than ten.
 pub const GRADE_BATCH_MAX: usize = 90;
@@ -55,7 +58,7 @@ pub struct PlanInputs<'a> {
 pub enum Scope {
     /// The daemon: everything.
     Everything,
-    /// A command without a daemon: its own requests alone.
+    /// A command without a daemon: its own requests, and whatever image of the same instances must be finished first.
     Requests(BTreeSet<RequestId>),
 }
 
@@ -90,8 +93,10 @@ pub struct AccountView {
 /// A complete listing of instances.
 #[derive(Debug, Clone)]
 pub struct Inventory {
-    /// When it was begun.
+    /// When it was begun: it shows everything that was there by then.
     pub at: Timestamp,
+    /// When it was answered: decisions may rest on it for a while from then on.
+    pub answered_at: Timestamp,
     /// The instances.
     pub instances: BTreeMap<InstanceId, Instance>,
 }
@@ -99,7 +104,7 @@ pub struct Inventory {
 /// What was last seen of one instance.
 #[derive(Debug, Clone)]
 pub struct SeenFacts {
-    /// When.
+    /// When it was answered.
     pub at: Timestamp,
     /// The instance; `None` if a complete answer did not contain it.
     pub instance: Option<Instance>,

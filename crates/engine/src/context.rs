@@ -1,8 +1,11 @@
-//! What every task needs: the ledger, EC2, the time.
+//! What every task needs: the ledger, EC2, the time, and the configuration under which it was planned.
+//!
+//! A reload makes another context. A task that is under way keeps its own, so an action that was planned for one account
+//! never reaches the connection of another.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, is_mutation};
 use amikeep_domain::id::{AccountName, JobId};
@@ -22,25 +25,21 @@ pub(crate) struct InForce<C> {
     pub(crate) clouds: BTreeMap<AccountName, Arc<C>>,
 }
 
-impl<C> Clone for InForce<C> {
-    fn clone(&self) -> Self {
-        Self { policy_set: Arc::clone(&self.policy_set), clouds: self.clouds.clone() }
-    }
-}
-
 pub(crate) struct Context<C> {
     pub(crate) ledger: Ledger,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     /// When this engine was started: whoever held the lock before sent nothing after it.
     pub(crate) started_at: Timestamp,
-    in_force: RwLock<InForce<C>>,
+    /// Counts the configurations since the start.
+    pub(crate) epoch: u64,
+    in_force: InForce<C>,
 }
 
 impl<C: Cloud> Context<C> {
     pub(crate) fn new(ledger: Ledger, clock: Arc<dyn Clock>, random: Arc<dyn Random>, in_force: InForce<C>) -> Self {
         let started_at = clock.now();
-        Self { ledger, clock, random, started_at, in_force: RwLock::new(in_force) }
+        Self { ledger, clock, random, started_at, epoch: 0, in_force }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -51,17 +50,24 @@ impl<C: Cloud> Context<C> {
         JobId::new(self.now(), self.random.bytes())
     }
 
-    pub(crate) fn in_force(&self) -> InForce<C> {
-        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The same under another configuration.
+    pub(crate) fn replaced(&self, in_force: InForce<C>) -> Self {
+        Self {
+            ledger: self.ledger.clone(),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            started_at: self.started_at,
+            epoch: self.epoch + 1,
+            in_force,
+        }
     }
 
-    pub(crate) fn replace(&self, in_force: InForce<C>) {
-        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
+    pub(crate) fn policy_set(&self) -> &Arc<PolicySet> {
+        &self.in_force.policy_set
     }
 
     pub(crate) fn visibility_lag(&self, account: &AccountName) -> SignedDuration {
-        let in_force = self.in_force();
-        in_force.policy_set.accounts.get(account).map_or(SignedDuration::from_mins(5), |it| it.visibility_lag)
+        self.policy_set().accounts.get(account).map_or(SignedDuration::from_mins(5), |it| it.visibility_lag)
     }
 
     /// One call, ended at [`CALL_MAX`]. A mutation that was ended may have been carried out.
@@ -81,7 +87,7 @@ impl<C: Cloud> Context<C> {
             message,
             request_id: None,
         };
-        let Some(cloud) = self.in_force().clouds.get(account).cloned() else {
+        let Some(cloud) = self.in_force.clouds.get(account).cloned() else {
             let message = format!("account {account} is not in the configuration");
             return Err(error(CloudErrorKind::Unavailable, "no-account", message));
         };

@@ -1,6 +1,6 @@
 //! The engine: observe, plan, execute, and take in what came of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
@@ -12,21 +12,21 @@ use amikeep_domain::policy::PolicySet;
 use amikeep_ledger::Ledger;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::error;
+use tracing::{error, info};
 
 use crate::clock::{Clock, Random};
 use crate::context::{Context, InForce};
 use crate::error::EngineError;
 use crate::report::Report;
 use crate::state::State;
-use crate::task::{Claim, Task};
+use crate::task::{Claim, Task, Work};
 
 /// Rounds after which an engine that still plans is taken to be in a circle. A wave of ten thousand jobs through room
 /// for 64 needs some hundreds.
 const SETTLE_ROUNDS_MAX: u32 = 100_000;
 
 /// How a task ended.
-type Ended = Result<(Id, Report), JoinError>;
+pub(crate) type Ended = Result<(Id, Report), JoinError>;
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -52,6 +52,10 @@ pub struct Engine<C> {
     pub(crate) state: State,
     pub(crate) tasks: JoinSet<Report>,
     claims: HashMap<Id, Claim>,
+    /// What the planner was waiting for at the last tick.
+    told: BTreeSet<String>,
+    /// The ledger failed: nothing is planned before this.
+    pub(crate) rest_until: Option<tokio::time::Instant>,
     options: Options,
 }
 
@@ -68,7 +72,8 @@ impl<C: Cloud> Engine<C> {
         let mut state = State { reload: true, ..State::default() };
         state.set_accounts(&policy_set);
         let ctx = Arc::new(Context::new(ledger, clock, random, InForce { policy_set, clouds }));
-        let mut engine = Self { ctx, state, tasks: JoinSet::new(), claims: HashMap::new(), options };
+        let (tasks, claims, told) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
+        let mut engine = Self { ctx, state, tasks, claims, told, rest_until: None, options };
         engine.reload_if_needed().await?;
         Ok(engine)
     }
@@ -76,13 +81,7 @@ impl<C: Cloud> Engine<C> {
     /// Puts another configuration in force. What is under way goes on; credentials are asked again.
     pub fn replace(&mut self, policy_set: Arc<PolicySet>, clouds: BTreeMap<AccountName, Arc<C>>) {
         self.state.set_accounts(&policy_set);
-        for view in self.state.accounts.values_mut() {
-            view.id = None;
-            view.retry_at = None;
-            view.inventory = None;
-            view.facts.clear();
-        }
-        self.ctx.replace(InForce { policy_set, clouds });
+        self.ctx = Arc::new(self.ctx.replaced(InForce { policy_set, clouds }));
     }
 
     /// One tick: takes in requests of operators, plans, and starts what is to be done. Says what it planned.
@@ -91,22 +90,43 @@ impl<C: Cloud> Engine<C> {
         let now = self.ctx.now();
         self.state.forget_stale(now);
         self.take_requests().await?;
-        let plan = self.plan(now);
-        let Plan { actions, notes, wake_at } = plan;
+        let Plan { actions, notes, wake_at } = self.plan(now);
+        self.tell_notes(&notes);
         let mut started = Vec::new();
+        let mut events = BTreeMap::new();
         for action in actions {
-            if self.spawn(action.clone()) {
-                started.push(action);
+            match &action {
+                Action::Record { job, event } if !self.state.busy.contains(job) => {
+                    events.insert(*job, event.clone());
+                    started.push(action);
+                }
+                Action::Record { .. } => {}
+                _ if self.spawn(action.clone()) => started.push(action),
+                _ => {}
             }
         }
+        self.spawn_events(events);
         Ok(Plan { actions: started, notes, wake_at })
     }
 
+    /// What the planner waits for is worth a line when it is new; some lines stand for many.
+    fn tell_notes(&mut self, notes: &[String]) {
+        const LINES_MAX: usize = 10;
+        let notes: BTreeSet<String> = notes.iter().cloned().collect();
+        let new: Vec<&String> = notes.difference(&self.told).collect();
+        for note in new.iter().take(LINES_MAX) {
+            info!("{note}");
+        }
+        if LINES_MAX < new.len() {
+            info!("and {} more wait", new.len() - LINES_MAX);
+        }
+        self.told = notes;
+    }
+
     fn plan(&self, now: Timestamp) -> Plan {
-        let in_force = self.ctx.in_force();
         plan(&PlanInputs {
             now,
-            policy_set: &in_force.policy_set,
+            policy_set: self.ctx.policy_set(),
             cursors: &self.state.cursors,
             jobs: &self.state.jobs,
             busy: &self.state.busy,
@@ -124,6 +144,7 @@ impl<C: Cloud> Engine<C> {
                 return Ok(Settled { wake_at: plan.wake_at, notes: plan.notes });
             }
             self.take_next_report().await?;
+            self.take_finished().await?;
         }
         Err(EngineError::NotSettled { rounds: SETTLE_ROUNDS_MAX })
     }
@@ -160,13 +181,27 @@ impl<C: Cloud> Engine<C> {
     /// Starts an action, unless the same is under way already; true if it was started.
     pub(crate) fn spawn(&mut self, action: Action) -> bool {
         let Some(claim) = self.claim(&action) else { return false };
+        self.start_task(Work::Action(action), claim);
+        true
+    }
+
+    /// Starts writing down what needs no call, all of it together.
+    fn spawn_events(&mut self, events: BTreeMap<JobId, JobEvent>) {
+        if !events.is_empty() {
+            let claim = Claim { jobs: events.keys().copied().collect(), ..Claim::default() };
+            self.state.busy.extend(claim.jobs.iter().copied());
+            self.start_task(Work::Events(events), claim);
+        }
+    }
+
+    fn start_task(&mut self, work: Work, mut claim: Claim) {
+        claim.epoch = self.ctx.epoch;
         let jobs = claim.jobs.iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect();
         let since = |id: &JobId| Some((*id, *self.state.missing_since.get(id)?));
         let missing_since = claim.jobs.iter().filter_map(since).collect();
-        let task = Task { action, jobs, missing_since };
+        let task = Task { work, jobs, missing_since };
         let handle = self.tasks.spawn(task.run(Arc::clone(&self.ctx)));
         self.claims.insert(handle.id(), claim);
-        true
     }
 
     /// Marks what the action occupies; `None` if it is occupied.
@@ -227,13 +262,29 @@ impl<C: Cloud> Engine<C> {
         self.take_ended(ended).await
     }
 
+    /// Takes in every task that has ended by now, so that one plan serves them all. All are taken in even if the ledger
+    /// failed one of them; the last error is handed back.
+    pub(crate) async fn take_finished(&mut self) -> Result<(), EngineError> {
+        let mut result = Ok(());
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            if let Err(error) = self.take_ended(Some(ended)).await {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
     pub(crate) async fn take_ended(&mut self, ended: Option<Ended>) -> Result<(), EngineError> {
         let now = self.ctx.now();
         match ended {
             None => {}
             Some(Ok((id, report))) => {
-                self.claims.remove(&id);
-                self.state.take_report(report, now)?;
+                let claim = self.claims.remove(&id).unwrap_or_default();
+                if claim.epoch == self.ctx.epoch {
+                    self.state.take_report(report, now)?;
+                } else {
+                    self.state.take_old_report(report, now)?;
+                }
             }
             Some(Err(panicked)) => {
                 let claim = self.claims.remove(&panicked.id()).unwrap_or_default();
@@ -252,7 +303,7 @@ impl<C: Cloud> Engine<C> {
             self.state.recording.remove(&key);
         }
         let now = self.ctx.now();
-        if let Some((account, reading)) = claim.reading {
+        if let Some((account, reading)) = claim.reading.filter(|_| claim.epoch == self.ctx.epoch) {
             self.state.view(&account).reading.remove(&reading);
             self.state.read_failed(&account, "a task panicked".to_owned(), now);
         }

@@ -25,6 +25,7 @@ pub(crate) enum Report {
     Inventory {
         account: AccountName,
         at: Timestamp,
+        answered_at: Timestamp,
         result: Result<Vec<Instance>, CloudError>,
     },
     Instances {
@@ -35,6 +36,12 @@ pub(crate) enum Report {
     },
     /// Jobs moved on.
     Jobs(Vec<Job>),
+    /// Events were written down, but for some.
+    Recorded {
+        asked: Vec<JobId>,
+        moved: Vec<Job>,
+        failed: Option<LedgerError>,
+    },
     /// EC2 was asked about images: which jobs were looked at, which images were absent, which jobs moved on.
     Looked(Looked),
     Cursor(Cursor),
@@ -59,20 +66,38 @@ pub(crate) struct Looked {
     pub(crate) at: Timestamp,
     pub(crate) asked: Vec<JobId>,
     pub(crate) absent: Vec<JobId>,
+    pub(crate) seen: Vec<JobId>,
     pub(crate) moved: Vec<Job>,
     pub(crate) error: Option<CloudError>,
 }
 
 impl State {
+    /// Takes in what still holds of a report from before a reload: what was written down. What was read may be of another
+    /// account.
+    pub(crate) fn take_old_report(&mut self, report: Report, now: Timestamp) -> Result<(), LedgerError> {
+        match report {
+            Report::Identity { .. } | Report::Inventory { .. } | Report::Instances { .. } => Ok(()),
+            Report::Looked(looked) => {
+                self.busy.retain(|job| !looked.asked.contains(job));
+                self.take_jobs(looked.moved);
+                Ok(())
+            }
+            Report::Fired { policy, account, jobs, .. } => {
+                self.take_report(Report::Fired { policy, account, cursor: None, jobs }, now)
+            }
+            report => self.take_report(report, now),
+        }
+    }
+
     /// Takes a report in. An error of the ledger is handed back: it stops the tick.
     pub(crate) fn take_report(&mut self, report: Report, now: Timestamp) -> Result<(), LedgerError> {
         match report {
             Report::Identity { account, result } => self.take_identity(&account, result, now),
-            Report::Inventory { account, at, result } => {
+            Report::Inventory { account, at, answered_at, result } => {
                 self.view(&account).reading.remove(&Reading::Inventory);
                 if let Some(instances) = self.take_read(&account, result, now) {
                     let instances: BTreeMap<_, _> = instances.into_iter().map(|it| (it.id.clone(), it)).collect();
-                    self.view(&account).inventory = Some(Inventory { at, instances });
+                    self.view(&account).inventory = Some(Inventory { at, answered_at, instances });
                 }
             }
             Report::Instances { account, at, asked, result } => {
@@ -87,6 +112,14 @@ impl State {
                 }
             }
             Report::Jobs(jobs) => self.take_jobs(jobs),
+            Report::Recorded { asked, moved, failed } => {
+                self.take_jobs(moved);
+                self.busy.retain(|job| !asked.contains(job));
+                if let Some(error) = failed {
+                    self.reload = true;
+                    return Err(error);
+                }
+            }
             Report::Looked(looked) => self.take_looked(looked, now),
             Report::Cursor(cursor) => {
                 let key = (cursor.policy.clone(), cursor.account.clone());
@@ -162,11 +195,12 @@ impl State {
         view.looked_at.extend(looked.asked.iter().map(|job| (*job, looked.at)));
         for job in &looked.asked {
             self.busy.remove(job);
-            if looked.absent.contains(job) {
-                self.missing_since.entry(*job).or_insert(looked.at);
-            } else if looked.error.is_none() {
-                self.missing_since.remove(job);
-            }
+        }
+        for job in looked.absent {
+            self.missing_since.entry(job).or_insert(looked.at);
+        }
+        for job in &looked.seen {
+            self.missing_since.remove(job);
         }
         match looked.error {
             Some(error) => self.take_read_error(&looked.account, &error, now),

@@ -1,14 +1,16 @@
 //! Requests of operators: written to the ledger by a command, turned into jobs by whoever holds the engine's lock.
 
+use std::sync::Arc;
+
 use amikeep_cloud::Cloud;
-use amikeep_domain::decision::JobError;
+use amikeep_domain::decision::{JobError, start_within_passed};
 use amikeep_domain::id::AccountName;
 use amikeep_domain::job::{JobKey, Trigger};
 use amikeep_domain::plan::{Action, Scope};
 use amikeep_domain::policy::{StartWindow, saturating_add};
 use amikeep_ledger::{NewJob, Request, RequestKind};
 use jiff::Timestamp;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -24,29 +26,41 @@ enum Judged {
 }
 
 impl<C: Cloud> Engine<C> {
-    /// Turns requests into jobs. A manual job has no jitter and its time is now, to the second.
+    /// Turns requests into jobs. A manual job has no jitter, and its time is that of the request: one that waited for a
+    /// daemon or for credentials until its window was over is refused and not carried out a day late.
     pub(crate) async fn take_requests(&mut self) -> Result<(), EngineError> {
-        let now = self.ctx.now();
         for request in self.ctx.ledger.open_requests().await? {
             let in_scope = match self.scope() {
                 Scope::Everything => true,
                 Scope::Requests(requests) => requests.contains(&request.id),
             };
-            if !in_scope {
-                continue;
-            }
-            match self.judge_request(&request, now) {
-                Judged::NotYet(account) => {
-                    if self.state.view(&account).retry_at.is_none_or(|at| at <= now) {
-                        self.spawn(Action::ObserveIdentity { account });
+            if in_scope {
+                let id = request.id;
+                match self.take_request(request).await {
+                    Err(EngineError::Ledger(error)) if error.file_error().is_none() => {
+                        warn!(request_id = %id, "a request of an operator cannot be carried out: {error}");
                     }
+                    result => result?,
                 }
-                Judged::Refused(error) => self.ctx.ledger.record_request_refused(request.id, &error, now).await?,
-                Judged::Job(new_job) => {
-                    let job = self.ctx.ledger.record_request_planned(request.id, *new_job, now).await?;
-                    info!(job_id = %job.id, instance_id = %job.key.instance, "an operator asked for a backup of {}", job.key.instance);
-                    self.state.take(job);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_request(&mut self, request: Request) -> Result<(), EngineError> {
+        let now = self.ctx.now();
+        match self.judge_request(&request, now) {
+            Judged::NotYet(account) => {
+                if self.state.view(&account).retry_at.is_none_or(|at| at <= now) {
+                    self.spawn(Action::ObserveIdentity { account });
                 }
+            }
+            Judged::Refused(error) => self.ctx.ledger.record_request_refused(request.id, &error, now).await?,
+            Judged::Job(new_job) => {
+                let job = self.ctx.ledger.record_request_planned(request.id, *new_job, now).await?;
+                let instance = &job.key.instance;
+                info!(job_id = %job.id, instance_id = %instance, "an operator asked for a backup of {instance}");
+                self.state.take(job);
             }
         }
         Ok(())
@@ -54,10 +68,10 @@ impl<C: Cloud> Engine<C> {
 
     fn judge_request(&mut self, request: &Request, now: Timestamp) -> Judged {
         let RequestKind::Backup { instance, policy: policy_name, account, consistency } = &request.kind;
-        let in_force = self.ctx.in_force();
-        let policy = in_force.policy_set.policies.get(policy_name);
+        let policy_set = Arc::clone(self.ctx.policy_set());
+        let policy = policy_set.policies.get(policy_name);
         let account_name = account.as_ref().or_else(|| policy.and_then(|policy| policy.accounts.first()));
-        let rules = account_name.and_then(|name| in_force.policy_set.accounts.get(name));
+        let rules = account_name.and_then(|name| policy_set.accounts.get(name));
         let (Some(policy), Some(account_name), Some(rules)) = (policy, account_name, rules) else {
             return Judged::Refused(JobError::new(
                 "policy_gone",
@@ -65,6 +79,11 @@ impl<C: Cloud> Engine<C> {
                 "reload the daemon if the configuration was changed, and ask again",
             ));
         };
+        let start_at = Timestamp::from_second(request.requested_at.as_second()).unwrap_or(request.requested_at);
+        let window = StartWindow { start_at, start_by: saturating_add(start_at, policy.start_within) };
+        if window.start_by < now {
+            return Judged::Refused(start_within_passed(window, ""));
+        }
         let is_manual = self.is_manual();
         let view = self.state.view(account_name);
         let Some(account) = view.id.clone() else {
@@ -75,7 +94,6 @@ impl<C: Cloud> Engine<C> {
                 None => Judged::NotYet(account_name.clone()),
             };
         };
-        let scheduled_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
         Judged::Job(Box::new(NewJob {
             id: self.ctx.new_job_id(),
             key: JobKey {
@@ -83,14 +101,14 @@ impl<C: Cloud> Engine<C> {
                 account,
                 region: rules.region.clone(),
                 instance: instance.clone(),
-                scheduled_at,
+                scheduled_at: start_at,
             },
             account_name: account_name.clone(),
             trigger: Trigger::Manual,
             request: Some(request.id),
             asked: *consistency,
             class: policy.class.clone(),
-            window: StartWindow { start_at: scheduled_at, start_by: saturating_add(scheduled_at, policy.start_within) },
+            window,
             created_at: now,
         }))
     }

@@ -22,7 +22,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// The engine looks at least this often, whatever anybody's timer says: clocks are set, and hosts are suspended.
 const SLEEP_MAX: SignedDuration = SignedDuration::from_secs(30);
 /// A ledger that fails (a full disk) is tried again after this.
-const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(5);
+const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(15);
 
 /// What the daemon can tell a running engine.
 pub enum Control<C> {
@@ -62,6 +62,8 @@ enum Woken<C> {
     /// Nothing happened for a while.
     Idle,
     Ended,
+    /// The ledger failed a task.
+    Failed(EngineError),
     Control(Control<C>),
     Shutdown,
 }
@@ -92,7 +94,11 @@ impl<C: Cloud> Engine<C> {
         let mut inbox = Inbox { doorbell: handle.doorbell, control: handle.control, shutdown: handle.shutdown };
         loop {
             pulse.beat(self.state.jobs.len());
-            match self.wait(&mut inbox, wake_at).await {
+            let woken = self.wait(&mut inbox, wake_at).await;
+            if let Err(error) = self.take_finished().await {
+                wake_at = self.later_since(&error);
+            }
+            match woken {
                 Woken::Shutdown => break,
                 Woken::Idle if !self.has_requests().await => continue,
                 Woken::Control(Control::Replace { policy_set, clouds }) => {
@@ -102,19 +108,22 @@ impl<C: Cloud> Engine<C> {
                     }
                     ringer = Some(self.start_ringer(&inbox.doorbell).await?);
                 }
+                Woken::Failed(error) => wake_at = self.later_since(&error),
                 Woken::Tick | Woken::Idle | Woken::Ended => {}
             }
-            wake_at = self.tick_or_report().await;
+            if self.rest_until.take_if(|until| *until <= Instant::now()).is_some() || self.rest_until.is_none() {
+                wake_at = self.tick_or_report().await;
+            }
         }
         if let Some(ringer) = ringer {
             ringer.stop().await;
         }
-        self.drain(handle.grace, &mut pulse).await
+        self.drain(handle.grace, &mut pulse).await;
+        Ok(())
     }
 
     async fn start_ringer(&self, doorbell: &Doorbell) -> Result<Ringer, EngineError> {
-        let in_force = self.ctx.in_force();
-        let enabled = in_force.policy_set.policies.values().filter(|policy| policy.enabled == Enabled::Yes);
+        let enabled = self.ctx.policy_set().policies.values().filter(|policy| policy.enabled == Enabled::Yes);
         let schedules: BTreeSet<String> = enabled.map(|it| it.schedule.expression().to_owned()).collect();
         doorbell.start_ringer(&schedules).await
     }
@@ -134,11 +143,20 @@ impl<C: Cloud> Engine<C> {
                 return if sleep <= BEAT_EVERY { Woken::Tick } else { Woken::Idle };
             }
         };
-        if let Err(error) = self.take_ended(ended).await {
-            Self::report_ledger(&error);
-            tokio::time::sleep(LEDGER_RETRY_AFTER).await;
+        match self.take_ended(ended).await {
+            Ok(()) => Woken::Ended,
+            Err(error) => Woken::Failed(error),
         }
-        Woken::Ended
+    }
+
+    /// Nothing can be written down: plan nothing for a while, and go on taking in what tasks report.
+    fn later_since(&mut self, error: &EngineError) -> Timestamp {
+        if self.rest_until.is_none() {
+            error!("nothing can be written down, so nothing is done: {error}");
+        }
+        self.rest_until = Some(Instant::now() + LEDGER_RETRY_AFTER);
+        let after = SignedDuration::try_from(LEDGER_RETRY_AFTER).unwrap_or(SLEEP_MAX);
+        amikeep_domain::policy::saturating_add(self.ctx.now(), after)
     }
 
     /// The daemon outlives a ledger that fails: nothing is sent meanwhile, and what is missed is written down later.
@@ -146,16 +164,8 @@ impl<C: Cloud> Engine<C> {
         let later = amikeep_domain::policy::saturating_add(self.ctx.now(), SLEEP_MAX);
         match self.tick().await {
             Ok(plan) => plan.wake_at.unwrap_or(later),
-            Err(error) => {
-                Self::report_ledger(&error);
-                let retry = SignedDuration::try_from(LEDGER_RETRY_AFTER).unwrap_or(SLEEP_MAX);
-                amikeep_domain::policy::saturating_add(self.ctx.now(), retry)
-            }
+            Err(error) => self.later_since(&error),
         }
-    }
-
-    fn report_ledger(error: &EngineError) {
-        error!("nothing can be written down, so nothing is done: {error}");
     }
 
     async fn has_requests(&self) -> bool {
@@ -168,20 +178,23 @@ impl<C: Cloud> Engine<C> {
         }
     }
 
-    async fn drain(&mut self, grace: Duration, pulse: &mut Pulse) -> Result<(), EngineError> {
+    async fn drain(&mut self, grace: Duration, pulse: &mut Pulse) {
         info!(under_way = self.tasks.len(), "stopping: waiting for {} call(s) to end", self.tasks.len());
         let end = async {
             while !self.tasks.is_empty() {
                 pulse.beat(self.state.jobs.len());
                 tokio::select! {
-                    ended = self.tasks.join_next_with_id() => self.take_ended(ended).await?,
+                    ended = self.tasks.join_next_with_id() => {
+                        if let Err(error) = self.take_ended(ended).await {
+                            error!("what a call came to was not written down, and is looked up at the next start: {error}");
+                        }
+                    }
                     () = tokio::time::sleep(BEAT_EVERY) => {}
                 }
             }
-            Ok(())
         };
-        if let Ok(drained) = tokio::time::timeout(grace, end).await {
-            return drained;
+        if tokio::time::timeout(grace, end).await.is_ok() {
+            return;
         }
         warn!(
             cut_off = self.tasks.len(),
@@ -189,6 +202,5 @@ impl<C: Cloud> Engine<C> {
             self.tasks.len()
         );
         self.tasks.shutdown().await;
-        Ok(())
     }
 }

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amikeep_domain::fire::Cursor;
 use amikeep_domain::id::{AccountName, JobId, PolicyName};
-use amikeep_domain::job::Job;
-use amikeep_domain::plan::{AccountView, FACTS_FRESH_FOR};
+use amikeep_domain::job::{Job, JobState};
+use amikeep_domain::plan::{AccountView, FACTS_FRESH_FOR, READ_RETRY_MAX};
 use amikeep_domain::policy::{PolicySet, saturating_add};
 use jiff::{SignedDuration, Timestamp};
 
-/// The wait after a failed read, doubled up to the limit: 5 s to 5 min.
+/// The wait after a failed read, doubled from here up to [`READ_RETRY_MAX`].
 const READ_RETRY_MIN: SignedDuration = SignedDuration::from_secs(5);
-const READ_RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -30,11 +29,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Makes room for every configured account, and forgets the ones that are gone.
+    /// Begins anew with what is known of accounts: another configuration may mean other credentials by the same name.
+    /// When EC2 was last asked about a job still counts.
     pub(crate) fn set_accounts(&mut self, policy_set: &PolicySet) {
-        self.accounts.retain(|name, _| policy_set.accounts.contains_key(name));
+        let mut known = std::mem::take(&mut self.accounts);
+        self.failed_reads.clear();
+        self.missing_since.clear();
         for name in policy_set.accounts.keys() {
-            self.accounts.entry(name.clone()).or_default();
+            let looked_at = known.remove(name).map(|view| view.looked_at).unwrap_or_default();
+            self.accounts.insert(name.clone(), AccountView { looked_at, ..AccountView::default() });
         }
     }
 
@@ -45,8 +48,10 @@ impl State {
     /// Takes over a job as the ledger has it now.
     pub(crate) fn take(&mut self, job: Job) {
         self.busy.remove(&job.id);
-        if job.state.name().is_terminal() {
+        if !matches!(job.state, JobState::Pending(_)) {
             self.missing_since.remove(&job.id);
+        }
+        if job.state.name().is_terminal() {
             self.view(&job.account_name).looked_at.remove(&job.id);
             self.jobs.remove(&job.id);
         } else {
@@ -78,7 +83,7 @@ impl State {
         let stale = |at: Timestamp| FACTS_FRESH_FOR * 4 < now.duration_since(at).abs();
         for view in self.accounts.values_mut() {
             view.facts.retain(|_, seen| !stale(seen.at));
-            if view.inventory.as_ref().is_some_and(|inventory| stale(inventory.at)) {
+            if view.inventory.as_ref().is_some_and(|inventory| stale(inventory.answered_at)) {
                 view.inventory = None;
             }
         }

@@ -202,9 +202,14 @@ async fn read_pool(path: &Path) -> Result<SqlitePool, LedgerError> {
     pool(READERS_MAX, options).await.map_err(|error| FileError::from_sql(path, error).into())
 }
 
+/// The longest wait for a connection.
+const ACQUIRE_FOR_MAX: Duration = Duration::from_mins(5);
+
 async fn pool(connections_max: u32, options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     SqlitePoolOptions::new()
         .max_connections(connections_max)
+        // A wave of jobs queues for the one writer; on a slow disk its last commit is minutes away and not lost.
+        .acquire_timeout(ACQUIRE_FOR_MAX)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

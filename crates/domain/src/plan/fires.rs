@@ -62,8 +62,12 @@ fn plan_due(
                 needs.identity(&cursor.account);
                 return plan.notes.push(waiting(policy, &cursor.account, "the account's credentials to be accepted"));
             }
-            let inventory = view.and_then(|view| view.inventory.as_ref()).filter(|it| run.scheduled_at <= it.at);
-            let Some(inventory) = inventory else {
+            let inventory = view.and_then(|view| view.inventory.as_ref());
+            let Some(inventory) = inventory.filter(|it| run.scheduled_at <= it.at) else {
+                // A schedule may be quicker than a listing: what was due when the listing was begun can be planned with it.
+                if let Some(CursorStep::Plan(earlier)) = inventory.map(|it| due_fires(policy, Some(cursor), it.at)) {
+                    return plan_due(inputs, policy, cursor, earlier, needs, plan);
+                }
                 needs.inventory(&cursor.account);
                 return plan.notes.push(waiting(policy, &cursor.account, "a complete list of its instances"));
             };

@@ -9,7 +9,7 @@ use crate::decision::{
     Capture, Decision, Facts, JobError, Question, SkipReason, decide, start_within_passed, wait_until,
 };
 use crate::grade::Grade;
-use crate::id::{AccountName, InstanceId, JobId};
+use crate::id::{AccountId, AccountName, InstanceId, JobId, Region};
 use crate::image_name::ImageName;
 use crate::instance::Instance;
 use crate::job::{Intent, Job, JobEvent, JobKey, JobState, Pending};
@@ -42,8 +42,22 @@ struct Gathered {
 pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
     let mut gathered = Gathered::default();
     let mut waiting: Vec<&Job> = Vec::new();
-    for job in inputs.jobs.values().filter(|job| inputs.scope.covers(job) && !inputs.busy.contains(&job.id)) {
-        let Some(view) = usable_account(inputs, job, needs, plan) else { continue };
+    let covered: BTreeSet<Place<'_>> =
+        inputs.jobs.values().filter(|job| inputs.scope.covers(job)).map(place_of).collect();
+    for job in inputs.jobs.values().filter(|job| !inputs.busy.contains(&job.id)) {
+        // An image that others left is watched to its end if it stands in the way; nothing is started for others.
+        let under_way = matches!(job.state, JobState::Capturing(_) | JobState::Pending(_) | JobState::Finishing(_));
+        let stands_in_the_way = under_way && covered.contains(&place_of(job));
+        if !inputs.scope.covers(job) && !stands_in_the_way {
+            continue;
+        }
+        let view = match usable_account(inputs, job) {
+            Ok(view) => view,
+            Err(problem) => {
+                plan_unusable(inputs, job, problem, needs, plan);
+                continue;
+            }
+        };
         match &job.state {
             JobState::Queued { .. } | JobState::Preparing | JobState::Holding => waiting.push(job),
             JobState::Capturing(_) => gather_look_up(inputs, job, view, &mut gathered, plan),
@@ -58,37 +72,54 @@ pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut P
     plan_gathered(inputs, gathered, plan);
 }
 
+/// Why the account of a job cannot be asked.
+enum Unusable {
+    /// It may be any moment: nobody has said yet whose credentials these are.
+    Unknown,
+    /// It is another one now, or none.
+    Changed(String),
+}
+
 /// The account of a job, if it is still the one that the job was made for. Asking another account for the job's image
 /// would find nothing and draw the wrong conclusion from it.
-fn usable_account<'a>(
-    inputs: &PlanInputs<'a>,
-    job: &Job,
-    needs: &mut Needs,
-    plan: &mut Plan,
-) -> Option<&'a AccountView> {
-    let rules = inputs.policy_set.accounts.get(&job.account_name);
-    let view = inputs.accounts.get(&job.account_name);
-    let (Some(rules), Some(view)) = (rules, view) else {
-        plan.notes.push(format!("job {} waits: account {} is not in the configuration", job.id, job.account_name));
-        return None;
+fn usable_account<'a>(inputs: &PlanInputs<'a>, job: &Job) -> Result<&'a AccountView, Unusable> {
+    let name = &job.account_name;
+    let (Some(rules), Some(view)) = (inputs.policy_set.accounts.get(name), inputs.accounts.get(name)) else {
+        return Err(Unusable::Changed(format!("account {name} is not in the configuration")));
     };
-    let Some(id) = &view.id else {
-        needs.identity(&job.account_name);
-        plan.notes.push(format!("job {} waits for the credentials of account {}", job.id, job.account_name));
-        return None;
-    };
-    if *id != job.key.account || rules.region != job.key.region {
-        plan.notes.push(format!(
-            "job {} waits: account {} was {} in {} and is now {id} in {}",
-            job.id, job.account_name, job.key.account, job.key.region, rules.region
-        ));
-        return None;
+    let Some(id) = &view.id else { return Err(Unusable::Unknown) };
+    if *id == job.key.account && rules.region == job.key.region {
+        return Ok(view);
     }
-    Some(view)
+    Err(Unusable::Changed(format!(
+        "account {name} was {} in {} and is now {id} in {}",
+        job.key.account, job.key.region, rules.region
+    )))
+}
+
+/// A job whose account cannot be asked still fails in time, and its image is still reported as overdue.
+fn plan_unusable(inputs: &PlanInputs<'_>, job: &Job, problem: Unusable, needs: &mut Needs, plan: &mut Plan) {
+    let problem = match problem {
+        Unusable::Changed(problem) => problem,
+        Unusable::Unknown => {
+            needs.identity(&job.account_name);
+            let last_error = inputs.accounts.get(&job.account_name).and_then(|view| view.last_error.clone());
+            last_error.unwrap_or_else(|| format!("the credentials of account {} are being asked for", job.account_name))
+        }
+    };
+    match &job.state {
+        JobState::Queued { .. } | JobState::Preparing | JobState::Holding => {
+            plan_late(inputs, job, &format!(": {problem}"), plan);
+        }
+        JobState::Pending(pending) => plan_stalled(inputs, job, pending, plan),
+        _ => {}
+    }
+    plan.notes.push(format!("job {} waits: {problem}", job.id));
 }
 
 fn gather_look_up(inputs: &PlanInputs<'_>, job: &Job, view: &AccountView, gathered: &mut Gathered, plan: &mut Plan) {
-    let due_at = view.looked_at.get(&job.id).map_or(inputs.now, |at| saturating_add(*at, LOOK_UP_EVERY));
+    let last_look = view.looked_at.get(&job.id).filter(|at| **at <= inputs.now);
+    let due_at = last_look.map_or(inputs.now, |at| saturating_add(*at, LOOK_UP_EVERY));
     if due_at <= inputs.now {
         gathered.look_ups.entry(job.account_name.clone()).or_default().push(job.id);
     } else {
@@ -104,17 +135,22 @@ fn gather_poll(
     gathered: &mut Gathered,
     plan: &mut Plan,
 ) {
-    if let Some(intent) = job.intent.as_ref().filter(|_| !pending.stalled) {
-        let stalls_at = saturating_add(pending.accepted_at, intent.deadline);
-        if stalls_at <= inputs.now {
-            plan.actions.push(Action::Record { job: job.id, event: JobEvent::Stalled });
-        } else {
-            plan.wake_no_later_than(stalls_at);
-        }
-    }
+    plan_stalled(inputs, job, pending, plan);
     let last_look = view.looked_at.get(&job.id).copied().unwrap_or(pending.accepted_at);
-    let due_at = saturating_add(last_look, poll_every(pending, last_look));
+    // A look in the future was at a clock that has been set back since.
+    let due_at =
+        if last_look <= inputs.now { saturating_add(last_look, poll_every(pending, last_look)) } else { inputs.now };
     gathered.polls.entry(job.account_name.clone()).or_default().push((due_at, job.id));
+}
+
+fn plan_stalled(inputs: &PlanInputs<'_>, job: &Job, pending: &Pending, plan: &mut Plan) {
+    let Some(intent) = job.intent.as_ref().filter(|_| !pending.stalled) else { return };
+    let stalls_at = saturating_add(pending.accepted_at, intent.deadline);
+    if stalls_at <= inputs.now {
+        plan.actions.push(Action::Record { job: job.id, event: JobEvent::Stalled });
+    } else {
+        plan.wake_no_later_than(stalls_at);
+    }
 }
 
 /// A quarter of the age, so that a look is never later than a fifth of the time the image takes.
@@ -155,8 +191,8 @@ fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered, plan: &mut Plan) {
 /// fail, and a reboot would kill the image that is pending.
 fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Needs, plan: &mut Plan) {
     waiting.sort_by_key(|job| (job.window.start_at, job.id));
-    let mut occupied: BTreeSet<(&AccountName, &InstanceId)> =
-        inputs.jobs.values().filter(|job| occupies(job, inputs)).map(instance_of).collect();
+    let mut occupied: BTreeSet<Place<'_>> =
+        inputs.jobs.values().filter(|job| occupies(job, inputs)).map(place_of).collect();
     let mut room = inputs.jobs_max.saturating_sub(inputs.jobs.values().filter(|job| takes_room(job, inputs)).count());
     for job in waiting {
         let ready_at = ready_at(job);
@@ -164,20 +200,23 @@ fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Need
             plan.wake_no_later_than(ready_at);
             continue;
         }
-        if occupied.contains(&instance_of(job)) {
+        if occupied.contains(&place_of(job)) {
             plan_overlapped(inputs, job, plan);
         } else if room == 0 {
             // A job that ends makes room and wakes the engine; a job that can no longer start must not wait for that.
             plan_late(inputs, job, ": all the room of max_concurrent_jobs was taken", plan);
         } else if plan_start(inputs, job, needs, plan) {
             room -= 1;
-            occupied.insert(instance_of(job));
+            occupied.insert(place_of(job));
         }
     }
 }
 
-fn instance_of(job: &Job) -> (&AccountName, &InstanceId) {
-    (&job.account_name, &job.key.instance)
+/// An instance, wherever the configuration names its account: two names may stand for one account.
+type Place<'a> = (&'a AccountId, &'a Region, &'a InstanceId);
+
+fn place_of(job: &Job) -> Place<'_> {
+    (&job.key.account, &job.key.region, &job.key.instance)
 }
 
 fn occupies(job: &Job, inputs: &PlanInputs<'_>) -> bool {
@@ -186,7 +225,8 @@ fn occupies(job: &Job, inputs: &PlanInputs<'_>) -> bool {
 
 fn takes_room(job: &Job, inputs: &PlanInputs<'_>) -> bool {
     match job.state {
-        JobState::Capturing(_) => true,
+        // One that cannot be asked about must not keep the room of others for ever.
+        JobState::Capturing(_) => usable_account(inputs, job).is_ok(),
         JobState::Queued { .. } | JobState::Preparing | JobState::Holding => inputs.busy.contains(&job.id),
         _ => false,
     }
@@ -234,8 +274,7 @@ fn plan_start(inputs: &PlanInputs<'_>, job: &Job, needs: &mut Needs, plan: &mut 
         needs.instance(&job.account_name, &job.key.instance);
         let last_error = view.last_error.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
         plan_late(inputs, job, &last_error, plan);
-        // It takes room, so that facts are read for jobs that can start and not for a thousand that wait behind them.
-        return true;
+        return false;
     };
     let question = Question {
         policy,
@@ -254,7 +293,7 @@ fn plan_start(inputs: &PlanInputs<'_>, job: &Job, needs: &mut Needs, plan: &mut 
         (Decision::Capture(_), Facts::Gone) => return false,
         (Decision::Wait { until, reason }, _) => {
             // Never past the end of the window: there the decision says what was waited for in vain.
-            let retry_at = wait_until(until, inputs.now).min(just_after(job.window.start_by));
+            let retry_at = wait_until(until, &reason, inputs.now).min(just_after(job.window.start_by));
             (JobEvent::Deferred { retry_at, reason: reason.to_string() }, false)
         }
         (Decision::Skip(reason), _) => (JobEvent::Skipped(reason), false),
@@ -277,7 +316,7 @@ fn fresh_facts<'a>(view: &'a AccountView, instance: &InstanceId, now: Timestamp)
     if let Some(seen) = view.facts.get(instance).filter(|seen| fresh(seen.at)) {
         return Some(seen.instance.as_ref().map_or(Facts::Gone, Facts::Seen));
     }
-    let inventory = view.inventory.as_ref().filter(|inventory| fresh(inventory.at))?;
+    let inventory = view.inventory.as_ref().filter(|inventory| fresh(inventory.answered_at))?;
     Some(inventory.instances.get(instance).map_or(Facts::Gone, Facts::Seen))
 }
 

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{AccountName, InstanceId};
-use crate::plan::{Action, BATCH_MAX, Plan, PlanInputs, Reading};
+use crate::plan::{Action, BATCH_MAX, Plan, PlanInputs, READ_RETRY_MAX, Reading};
 
 /// What fires and jobs wait for.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     identities: BTreeSet<AccountName>,
     inventories: BTreeSet<AccountName>,
-    instances: BTreeMap<AccountName, BTreeSet<InstanceId>>,
+    /// In the order of the jobs that need them.
+    instances: BTreeMap<AccountName, Vec<InstanceId>>,
 }
 
 impl Needs {
@@ -23,7 +24,10 @@ impl Needs {
     }
 
     pub(super) fn instance(&mut self, account: &AccountName, instance: &InstanceId) {
-        self.instances.entry(account.clone()).or_default().insert(instance.clone());
+        let wanted = self.instances.entry(account.clone()).or_default();
+        if wanted.len() < BATCH_MAX && !wanted.contains(instance) {
+            wanted.push(instance.clone());
+        }
     }
 }
 
@@ -42,7 +46,6 @@ pub(super) fn plan_observations(inputs: &PlanInputs<'_>, needs: Needs, plan: &mu
     }
     for (account, instances) in needs.instances {
         if may_read(inputs, &account, Reading::Instances, plan) {
-            let instances = instances.into_iter().take(BATCH_MAX).collect();
             plan.actions.push(Action::ObserveInstances { account, instances });
         }
     }
@@ -55,7 +58,7 @@ pub(super) fn may_read(inputs: &PlanInputs<'_>, account: &AccountName, reading: 
         return false;
     }
     match view.retry_at {
-        Some(retry_at) if inputs.now < retry_at => {
+        Some(retry_at) if inputs.now < retry_at && retry_at.duration_since(inputs.now) <= READ_RETRY_MAX => {
             plan.wake_no_later_than(retry_at);
             false
         }

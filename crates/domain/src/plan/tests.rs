@@ -43,7 +43,7 @@ impl World {
         let instances = (1..=3).map(|n| (instance(n).id, instance(n))).collect();
         let view = AccountView {
             id: Some(account_id()),
-            inventory: Some(Inventory { at: now, instances }),
+            inventory: Some(Inventory { at: now, answered_at: now, instances }),
             ..AccountView::default()
         };
         Self {

@@ -20,6 +20,8 @@ pub(crate) fn judge_look_up(
 ) -> Option<JobEvent> {
     let JobState::Capturing(capturing) = &job.state else { return None };
     let certain_at = saturating_add(sent_by(job, capturing, engine_started_at), lag);
+    // A time in the future was told by a clock that has been set back. Sending again is safe, since EC2 refuses the name.
+    let certain_at = if saturating_add(now, CALL_MAX + lag) < certain_at { now } else { certain_at };
     match found {
         Some(image) => match image.tags.get(tags::JOB) {
             Some(tag) if *tag == job.id.to_string() => Some(JobEvent::Adopted { image: image.id.clone() }),

@@ -36,6 +36,7 @@ pub(crate) fn judge_request(job: &Job, answer: Result<ImageId, CloudError>, now:
         CloudErrorKind::Throttled | CloudErrorKind::Unavailable => deferred(wait),
         CloudErrorKind::Busy => deferred(wait.max(BUSY_WAIT_MIN)),
         // Facts have changed since the decision: wait until they are certainly read again, and decide anew.
+        CloudErrorKind::NotFound if !error.code.starts_with("InvalidInstanceID") => failed(),
         CloudErrorKind::WrongState | CloudErrorKind::NotFound => {
             deferred(FACTS_FRESH_FOR + SignedDuration::from_secs(1))
         }

@@ -114,7 +114,7 @@ fn every_answer_to_a_request_has_one_meaning() {
         (Kind::Busy, "deferred"),
         (Kind::Unavailable, "deferred"),
         (Kind::WrongState, "deferred"),
-        (Kind::NotFound, "deferred"),
+        (Kind::NotFound, "failed"),
         (Kind::Credentials, "deferred"),
         (Kind::OutcomeUnknown, "outcome-unknown"),
         (Kind::NameInUse, "name-in-use"),
@@ -129,6 +129,13 @@ fn every_answer_to_a_request_has_one_meaning() {
         }
     }
     assert_eq!(judge_request(&capturing(None, false), Ok(image_id(1)), now), JobEvent::Accepted { image: image_id(1) });
+}
+
+#[test]
+fn an_instance_that_is_not_found_is_looked_at_again_before_it_is_given_up() {
+    let gone = CloudError { code: "InvalidInstanceID.NotFound".to_owned(), ..error(CloudErrorKind::NotFound) };
+    let event = judge_request(&capturing(None, false), Err(gone), at("2026-11-22T02:00:02Z"));
+    assert_eq!(event.as_str(), "deferred");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amikeep_cloud::{Action, Cloud, CloudError, ResourceId};
+use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, ResourceId};
 use amikeep_domain::grade::Grade;
 use amikeep_domain::id::{AccountName, JobId};
 use amikeep_domain::job::{Job, JobEvent, JobState};
@@ -24,15 +24,15 @@ pub(crate) async fn write_grades<C: Cloud>(
     let asked: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let (changes, error) = match write(ctx, &account, grade, &jobs).await {
         Ok(()) => (graded(jobs, None), None),
-        Err(error) if error.kind.is_transient() => (Vec::new(), Some(error)),
+        Err(error) if passes(&error) => (Vec::new(), Some(error)),
         // One image that is gone fails the call for all; alone, each gets what it deserves.
         Err(_) if 1 < jobs.len() => write_one_by_one(ctx, &account, grade, jobs).await,
         Err(error) => (graded(jobs, Some(&error)), None),
     };
     match ctx.ledger.record_events(&changes, ctx.now()).await {
         Ok(moved) => {
-            let absent = Vec::new();
-            Report::Looked(Looked { account, reading: Reading::Grades, at, asked, absent, moved, error })
+            let (absent, seen) = (Vec::new(), Vec::new());
+            Report::Looked(Looked { account, reading: Reading::Grades, at, asked, absent, seen, moved, error })
         }
         Err(error) => Report::LedgerFailed { jobs: asked, recording: None, error },
     }
@@ -60,11 +60,16 @@ async fn write_one_by_one<C: Cloud>(
     for job in jobs {
         match write(ctx, account, grade, std::slice::from_ref(&job)).await {
             Ok(()) => changes.extend(graded(vec![job], None)),
-            Err(error) if error.kind.is_transient() => return (changes, Some(error)),
+            Err(error) if passes(&error) => return (changes, Some(error)),
             Err(error) => changes.extend(graded(vec![job], Some(&error))),
         }
     }
     (changes, None)
+}
+
+/// Whether it can be tried again: credentials that expired at night are renewed by morning.
+fn passes(error: &CloudError) -> bool {
+    error.kind.is_transient() || error.kind == CloudErrorKind::Credentials
 }
 
 fn resources_of(job: &Job) -> Vec<ResourceId> {

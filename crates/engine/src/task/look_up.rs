@@ -19,13 +19,14 @@ pub(crate) async fn look_up_names<C: Cloud>(ctx: &Context<C>, account: AccountNa
     let ask = |cloud: Arc<C>| async move { cloud.observe_images(ImageQuery::Names(names)).await };
     let answer = ctx.call(&account, Action::DescribeImages, ask).await;
     let looked = |moved, error| {
-        let absent = Vec::new();
+        let (absent, seen) = (Vec::new(), Vec::new());
         Report::Looked(Looked {
             account: account.clone(),
             reading: Reading::Names,
             at,
             asked: asked.clone(),
             absent,
+            seen,
             moved,
             error,
         })

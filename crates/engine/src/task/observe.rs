@@ -16,7 +16,7 @@ pub(crate) async fn identity<C: Cloud>(ctx: &Context<C>, account: AccountName) -
     };
     let now = ctx.now();
     let recorded = match &result {
-        Ok(identity) => match ctx.in_force().policy_set.accounts.get(&account) {
+        Ok(identity) => match ctx.policy_set().accounts.get(&account) {
             Some(rules) => ctx.ledger.record_account(&account, &identity.account, &rules.region, now).await,
             None => Ok(()),
         },
@@ -27,8 +27,7 @@ pub(crate) async fn identity<C: Cloud>(ctx: &Context<C>, account: AccountName) -
 }
 
 fn check_expected<C: Cloud>(ctx: &Context<C>, account: &AccountName, identity: Identity) -> Result<Identity, String> {
-    let in_force = ctx.in_force();
-    let expected = in_force.policy_set.accounts.get(account).and_then(|rules| rules.expected_id.clone());
+    let expected = ctx.policy_set().accounts.get(account).and_then(|rules| rules.expected_id.clone());
     match expected {
         Some(expected) if expected != identity.account => Err(format!(
             "wrong account: the credentials belong to {} ({}), and account_id of account {account} says {expected}; \
@@ -50,16 +49,15 @@ pub(crate) async fn inventory<C: Cloud>(ctx: &Context<C>, account: AccountName) 
         Err(error) => ctx.ledger.record_account_error(&account, &error.to_string(), at).await,
     };
     log_unrecorded(&account, recorded);
-    Report::Inventory { account, at, result }
+    Report::Inventory { account, at, answered_at: ctx.now(), result }
 }
 
 /// Some instances, right before decisions about them.
 pub(crate) async fn instances<C: Cloud>(ctx: &Context<C>, account: AccountName, asked: Vec<InstanceId>) -> Report {
-    let at = ctx.now();
     let query = InstanceQuery::Ids(asked.clone());
     let ask = |cloud: std::sync::Arc<C>| async move { cloud.observe_instances(query).await };
     let result = ctx.call(&account, Action::DescribeInstances, ask).await;
-    Report::Instances { account, at, asked, result }
+    Report::Instances { account, at: ctx.now(), asked, result }
 }
 
 /// What is read is worth writing down, and no backup depends on it: if the ledger is in trouble, whatever must be

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, ImageQuery, InstanceQuery, SeenImage, SeenSnapshot, VALUES_PER_FILTER_MAX,
+    Action, Cloud, CloudError, CloudErrorKind, ImageQuery, InstanceQuery, SeenImage, SeenSnapshot,
+    VALUES_PER_FILTER_MAX,
 };
 use amikeep_domain::id::{AccountName, ImageId, InstanceId, JobId, SnapshotId};
 use amikeep_domain::instance::Instance;
 use amikeep_domain::job::{Job, JobEvent, JobState, Pending};
 use amikeep_domain::plan::Reading;
 use jiff::{SignedDuration, Timestamp};
+use tracing::warn;
 
 use crate::context::Context;
 use crate::judge::{ImageVerdict, finish, judge_image, offline_holds};
@@ -21,6 +23,7 @@ use crate::report::{Looked, Report};
 struct Found {
     changes: Vec<(Job, JobEvent)>,
     absent: Vec<JobId>,
+    seen: Vec<JobId>,
     /// Jobs whose images are available.
     available: Vec<(Job, Pending)>,
     /// Jobs whose instances must be seen to be still stopped.
@@ -41,8 +44,8 @@ pub(crate) async fn poll_images<C: Cloud>(
     };
     match ctx.ledger.record_events(&found.changes, ctx.now()).await {
         Ok(moved) => {
-            let absent = found.absent;
-            Report::Looked(Looked { account, reading: Reading::Images, at, asked, absent, moved, error })
+            let Found { absent, seen, .. } = found;
+            Report::Looked(Looked { account, reading: Reading::Images, at, asked, absent, seen, moved, error })
         }
         Err(error) => Report::LedgerFailed { jobs: asked, recording: None, error },
     }
@@ -93,9 +96,7 @@ fn sort_out<C: Cloud>(
         let JobState::Pending(pending) = &job.state else { continue };
         let pending = pending.clone();
         let seen = images.get(&pending.image);
-        if seen.is_none() {
-            found.absent.push(job.id);
-        }
+        if seen.is_some() { &mut found.seen } else { &mut found.absent }.push(job.id);
         let missing_for = missing_since.get(&job.id).map_or(SignedDuration::ZERO, |since| now.duration_since(*since));
         match judge_image(&job, &pending, seen, missing_for, lag, now) {
             ImageVerdict::Pending => {}
@@ -137,18 +138,27 @@ async fn read_available<C: Cloud>(
     let devices = jobs.iter().filter_map(|(_, pending)| image_of(pending)).flat_map(|image| &image.devices);
     let wanted: Vec<SnapshotId> = devices.filter_map(|device| device.snapshot.clone()).collect();
     let mut snapshots: BTreeMap<SnapshotId, SeenSnapshot> = BTreeMap::new();
+    let mut denied = false;
     for ids in wanted.chunks(VALUES_PER_FILTER_MAX) {
         let ids = ids.to_vec();
         let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(ids).await };
-        let seen = ctx.call(account, Action::DescribeSnapshots, ask).await?;
-        snapshots.extend(seen.into_iter().map(|it| (it.id.clone(), it)));
+        match ctx.call(account, Action::DescribeSnapshots, ask).await {
+            Ok(seen) => snapshots.extend(seen.into_iter().map(|it| (it.id.clone(), it))),
+            // Without this permission an image is as old as its creation date; it is an image all the same.
+            Err(error) if error.kind == CloudErrorKind::Denied => {
+                warn!(account = %account, "start times of snapshots are not known: {error}");
+                denied = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
     }
     let (now, lag) = (ctx.now(), ctx.visibility_lag(account));
     let finished = jobs.into_iter().filter_map(|(job, pending)| {
         let image = image_of(&pending)?;
         let complete = image.devices.iter().filter_map(|it| it.snapshot.as_ref()).all(|id| snapshots.contains_key(id));
         // An image may be visible before its snapshots are; their start times are worth a short wait.
-        let waits = !complete && now.duration_since(pending.accepted_at) < lag;
+        let waits = !complete && !denied && now.duration_since(pending.accepted_at) < lag;
         (!waits).then(|| {
             let event = finish(&job, &pending, image, &snapshots);
             (job, event)

@@ -40,8 +40,7 @@ pub(crate) async fn fire<C: Cloud>(ctx: &Context<C>, action: FireAction) -> Repo
     log_fire(&action);
     match ctx.ledger.record_fire(&plan).await {
         Ok(recorded) => {
-            let fingerprint =
-                ctx.in_force().policy_set.policies.get(&action.policy).map(|it| it.schedule.fingerprint());
+            let fingerprint = ctx.policy_set().policies.get(&action.policy).map(|it| it.schedule.fingerprint());
             let cursor = fingerprint.map(|fingerprint| Cursor {
                 policy: action.policy.clone(),
                 account: action.account.clone(),
@@ -98,9 +97,8 @@ fn new_job<C: Cloud>(
     run: amikeep_domain::fire::RunFire,
     matched: &Matched,
 ) -> Option<NewJob> {
-    let in_force = ctx.in_force();
-    let policy = in_force.policy_set.policies.get(&action.policy)?;
-    let rules = in_force.policy_set.accounts.get(&action.account)?;
+    let policy = ctx.policy_set().policies.get(&action.policy)?;
+    let rules = ctx.policy_set().accounts.get(&action.account)?;
     Some(NewJob {
         id: ctx.new_job_id(),
         key: JobKey {
@@ -120,12 +118,26 @@ fn new_job<C: Cloud>(
     })
 }
 
-/// An event of one job that needs no call to EC2.
-pub(crate) async fn event<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, event: JobEvent) -> Report {
-    let changes: Vec<(Job, JobEvent)> = jobs.into_iter().map(|job| (job, event.clone())).collect();
-    let ids = changes.iter().map(|(job, _)| job.id).collect();
-    match ctx.ledger.record_events(&changes, ctx.now()).await {
-        Ok(jobs) => Report::Jobs(jobs),
-        Err(error) => Report::LedgerFailed { jobs: ids, recording: None, error },
+/// The most events in one transaction: a wave of them is written in some commits, and none holds the ledger for long.
+const EVENTS_PER_COMMIT_MAX: usize = 500;
+
+/// Events that need no call to EC2: all that a plan has of them.
+pub(crate) async fn events<C: Cloud>(ctx: &Context<C>, changes: Vec<(Job, JobEvent)>) -> Report {
+    let (mut moved, mut failed) = (Vec::new(), None);
+    for chunk in changes.chunks(EVENTS_PER_COMMIT_MAX) {
+        match ctx.ledger.record_events(chunk, ctx.now()).await {
+            Ok(jobs) => moved.extend(jobs),
+            // One job that cannot be written must not hold up the others.
+            Err(_) if 1 < chunk.len() => {
+                for (job, event) in chunk {
+                    match ctx.ledger.record_event(job, event, ctx.now()).await {
+                        Ok(job) => moved.push(job),
+                        Err(error) => failed = Some(error),
+                    }
+                }
+            }
+            Err(error) => failed = Some(error),
+        }
     }
+    Report::Recorded { asked: changes.into_iter().map(|(job, _)| job.id).collect(), moved, failed }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use amikeep_cloud::{Action, Cloud, CloudError, ImageRequest, Reboot};
 use amikeep_domain::class::Consistency;
+use amikeep_domain::decision::start_within_passed;
 use amikeep_domain::id::{AccountName, ImageId};
 use amikeep_domain::job::{Job, JobEvent, JobState};
 use amikeep_domain::plan::RequestAction;
@@ -23,6 +24,11 @@ pub(crate) async fn request_image<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, ac
 }
 
 async fn request<C: Cloud>(ctx: &Context<C>, job: Job, action: RequestAction) -> Result<Job, LedgerError> {
+    if job.window.start_by < ctx.now() {
+        // The plan was made in time, and the host slept since.
+        let late = JobEvent::Failed(start_within_passed(job.window, ""));
+        return ctx.ledger.record_event(&job, &late, ctx.now()).await;
+    }
     let request = image_request(&job, &action);
     let job = record_intent(ctx, job, &action).await?;
     let answer = send(ctx, &action.account, request).await;

@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
 use amikeep_domain::class::built_in;
-use amikeep_domain::id::{AccountName, ImageId, InstanceId};
+use amikeep_domain::id::{AccountName, ImageId, InstanceId, RequestId};
 use amikeep_domain::job::Job;
 use amikeep_domain::pattern::Pattern;
 use amikeep_domain::plan::Scope;
 use amikeep_domain::policy::{AccountRules, Enabled, Policy, PolicySet, Selector, TagMatch};
 use amikeep_domain::schedule::Schedule;
 use amikeep_ec2_sim::{
-    CreateImage, Delivery, ImageDuration, InstanceSpec, Invocation, NewTag, Place, Reboot, Request, RequestLimits,
-    SimClock, SimCloud, TagSpecification, World, WorldBuilder, default_identity,
+    CreateImage, Delivery, ImageDuration, InstanceSpec, Invocation, NewTag, Place, Reboot, Request as Ec2Request,
+    RequestLimits, SimClock, SimCloud, TagSpecification, World, WorldBuilder, default_identity,
 };
 use amikeep_engine::{Clock, Engine, Options, SeededRandom};
-use amikeep_ledger::{EngineLock, HistoryFilter, Holder, Ledger};
+use amikeep_ledger::{EngineLock, HistoryFilter, Holder, Ledger, Request, RequestKind};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
@@ -134,11 +134,18 @@ impl House {
     }
 
     pub(crate) async fn engine_over<C: Cloud>(&mut self, cloud: C) -> Engine<C> {
-        let ledger = self.ledger().await;
         let clouds = BTreeMap::from([(account(), Arc::new(cloud))]);
+        self.engine_with(clouds, Options { jobs_max: 64, scope: Scope::Everything }).await
+    }
+
+    pub(crate) async fn engine_with<C: Cloud>(
+        &mut self,
+        clouds: BTreeMap<AccountName, Arc<C>>,
+        options: Options,
+    ) -> Engine<C> {
+        let ledger = self.ledger().await;
         let clock = Arc::new(WorldClock(self.world.clock().clone()));
         let random = Arc::clone(&self.random);
-        let options = Options { jobs_max: 64, scope: Scope::Everything };
         let policy_set = Arc::new(self.policy_set.clone());
         Engine::start(ledger, policy_set, clouds, clock, random, options).await.unwrap()
     }
@@ -164,6 +171,19 @@ impl House {
         self.run_until(&mut engine, until).await;
     }
 
+    /// Asks for a backup of an instance by the policy `nightly`, as `amikeep backup` does.
+    pub(crate) async fn request(&mut self, n: u8) -> RequestId {
+        let kind = RequestKind::Backup {
+            instance: instance_id(u32::from(n)),
+            policy: "nightly".parse().unwrap(),
+            account: None,
+            consistency: None,
+        };
+        let request = Request { id: RequestId::new(self.now(), [n; 10]), kind, requested_at: self.now() };
+        self.ledger().await.record_request(&request).await.unwrap();
+        request.id
+    }
+
     /// Every job, oldest first.
     pub(crate) async fn jobs(&mut self) -> Vec<Job> {
         let ledger = Ledger::open_read_only(&self.path).await.unwrap();
@@ -171,7 +191,7 @@ impl House {
         page.rows.into_iter().rev().collect()
     }
 
-    fn call(&self, request: Request) {
+    fn call(&self, request: Ec2Request) {
         let account = ACCOUNT.parse().unwrap();
         let invocation =
             Invocation { caller: default_identity(&account), region: REGION.parse().unwrap(), request, dry_run: false };
@@ -184,7 +204,7 @@ impl House {
         let tag = |(key, value): &(&str, &str)| NewTag { key: (*key).to_owned(), value: (*value).to_owned() };
         let specification =
             TagSpecification { resource_type: "image".to_owned(), tags: tags.iter().map(tag).collect() };
-        self.call(Request::CreateImage(CreateImage {
+        self.call(Ec2Request::CreateImage(CreateImage {
             instance_id: instance_id(n).to_string(),
             name: name.to_owned(),
             description: None,
@@ -196,17 +216,17 @@ impl House {
 
     /// Somebody terminates an instance.
     pub(crate) fn terminate(&self, n: u32) {
-        self.call(Request::TerminateInstances { ids: vec![instance_id(n).to_string()] });
+        self.call(Ec2Request::TerminateInstances { ids: vec![instance_id(n).to_string()] });
     }
 
     /// Somebody starts an instance.
     pub(crate) fn start(&self, n: u32) {
-        self.call(Request::StartInstances { ids: vec![instance_id(n).to_string()] });
+        self.call(Ec2Request::StartInstances { ids: vec![instance_id(n).to_string()] });
     }
 
     /// Somebody deregisters an image.
     pub(crate) fn deregister(&self, image: &ImageId) {
-        self.call(Request::DeregisterImage { image_id: image.to_string(), delete_snapshots: false });
+        self.call(Ec2Request::DeregisterImage { image_id: image.to_string(), delete_snapshots: false });
     }
 
     /// `instance state: mode grade`, or the error, one line per job, sorted.

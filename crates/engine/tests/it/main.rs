@@ -4,7 +4,9 @@
 
 mod audit;
 mod bad_luck;
+mod corners;
 mod crashes;
 mod crashing;
 mod house;
 mod nights;
+mod twisted;

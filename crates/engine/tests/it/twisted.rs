@@ -1,0 +1,70 @@
+//! A cloud with habits of its own: slow listings, a refused action, an identity that takes its time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use amikeep_cloud::{
+    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, ResourceId, SeenImage,
+    SeenSnapshot,
+};
+use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::instance::Instance;
+use amikeep_ec2_sim::SimCloud;
+use jiff::SignedDuration;
+use tokio::sync::Notify;
+
+/// Like the simulated EC2, except for what is set.
+pub(crate) struct Twisted {
+    pub(crate) inner: SimCloud,
+    /// Describing single instances is refused.
+    pub(crate) refuses_instances: bool,
+    /// The answer of the identity waits for this.
+    pub(crate) identity_after: Option<Arc<Notify>>,
+    /// Describing instances takes this long on the world's clock.
+    pub(crate) instances_take: SignedDuration,
+}
+
+impl Twisted {
+    pub(crate) fn new(inner: SimCloud) -> Self {
+        Self { inner, refuses_instances: false, identity_after: None, instances_take: SignedDuration::ZERO }
+    }
+}
+
+impl Cloud for Twisted {
+    async fn observe_identity(&self) -> Result<Identity, CloudError> {
+        let answer = self.inner.observe_identity().await;
+        if let Some(gate) = &self.identity_after {
+            gate.notified().await;
+        }
+        answer
+    }
+
+    async fn observe_instances(&self, query: InstanceQuery) -> Result<Vec<Instance>, CloudError> {
+        if self.refuses_instances && matches!(query, InstanceQuery::Ids(_)) {
+            return Err(CloudError::from_answer(Action::DescribeInstances, 403, "UnauthorizedOperation", "no"));
+        }
+        let answer = self.inner.observe_instances(query).await;
+        self.inner.world().clock().advance(self.instances_take);
+        answer
+    }
+
+    async fn observe_images(&self, query: ImageQuery) -> Result<Vec<SeenImage>, CloudError> {
+        self.inner.observe_images(query).await
+    }
+
+    async fn observe_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.inner.observe_snapshots(ids).await
+    }
+
+    async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
+        self.inner.request_image(request).await
+    }
+
+    async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {
+        self.inner.request_tags(resources, tags).await
+    }
+
+    async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
+        self.inner.probe(action, instance).await
+    }
+}
