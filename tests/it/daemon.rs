@@ -53,7 +53,7 @@ async fn read_only_commands_work_beside_the_daemon_and_after_it() {
     let done = jobs.iter().find(|job| !is_open(job)).unwrap();
     let show = site.run(&["show", done["id"].as_str().unwrap(), "--format", "json"]).await.json();
     let events: Vec<&str> = show["events"].as_array().unwrap().iter().map(|it| it["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["started", "intended", "accepted", "available", "graded"]);
+    assert_eq!(events, ["queued", "started", "intended", "accepted", "available", "graded"]);
     daemon.signal("TERM");
     assert!(daemon.wait().await.success());
     let images = site.run(&["images", "--format", "json"]).await.json();

@@ -22,7 +22,7 @@ mod run;
 mod state;
 mod task;
 
-pub use advice::next_step;
+pub use advice::{next_step, next_step_once};
 pub use clock::{Clock, ManualClock, OsRandom, Random, SeededRandom, SystemClock};
 pub use doorbell::Doorbell;
 pub use engine::{Engine, Options, Settled};

@@ -89,8 +89,8 @@ pub enum FileError {
 pub enum LedgerError {
     /// There is no such file.
     #[error(
-        "there is no ledger at {path}: the first start of `amikeep daemon` creates it; if there should be one, look at \
-         `database` under [daemon]"
+        "there is no ledger at {path}: the first start of `amikeep daemon` or `amikeep backup` creates it; if there should \
+         be one, look at `database` under [daemon]"
     )]
     Missing {
         /// Where it should be.

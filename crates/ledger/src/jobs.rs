@@ -157,6 +157,8 @@ pub(crate) fn into_jobs(rows: Vec<JobRow>) -> Result<Vec<Job>, LedgerError> {
 pub(crate) async fn insert(tx: &mut Tx, job: NewJob) -> Result<Option<Job>, Failure> {
     let row = JobRow::from(&job.queued());
     let job = Job::try_from(row.clone())?;
+    let detail = format!("{}; may start from {} to {}", row.trigger, job.window.start_at, job.window.start_by);
+    let queued = sqlx::query(sql::INSERT_EVENT).bind(row.id.clone()).bind(row.created_at).bind("queued").bind(detail);
     let query = sqlx::query(sql::INSERT_JOB)
         .bind(row.id)
         .bind(row.policy)
@@ -179,8 +181,11 @@ pub(crate) async fn insert(tx: &mut Tx, job: NewJob) -> Result<Option<Job>, Fail
         .bind(row.intent)
         .bind(row.state)
         .bind(row.data);
-    let inserted = query.execute(&mut **tx).await?.rows_affected() == 1;
-    Ok(inserted.then_some(job))
+    if query.execute(&mut **tx).await?.rows_affected() == 0 {
+        return Ok(None);
+    }
+    queued.execute(&mut **tx).await?;
+    Ok(Some(job))
 }
 
 /// Applies one event. The whole stored job is compared with the caller's, which leaves no room for a change that a

@@ -126,7 +126,7 @@ async fn events_are_append_only() {
         let error = sqlx::query(statement).execute(fixture.ledger.writer()).await.unwrap_err().to_string();
         assert!(error.contains("append-only") || error.contains("FOREIGN KEY"), "{statement}: {error}");
     }
-    assert_eq!(fixture.ledger.events(job.id).await.unwrap().len(), 3);
+    assert_eq!(fixture.ledger.events(job.id).await.unwrap().len(), 4);
 }
 
 #[tokio::test]

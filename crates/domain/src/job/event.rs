@@ -19,6 +19,11 @@ pub enum JobEvent {
         /// Why, in words.
         reason: String,
     },
+    /// It could start, but for something else that must end first.
+    Waiting {
+        /// What for, in words.
+        reason: String,
+    },
     /// The intent is being committed.
     Intended {
         /// The class that applies.
@@ -78,6 +83,7 @@ impl JobEvent {
         match self {
             Self::Started => "started",
             Self::Deferred { .. } => "deferred",
+            Self::Waiting { .. } => "waiting",
             Self::Intended { .. } => "intended",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::NameInUse => "name-in-use",
@@ -102,7 +108,7 @@ impl JobEvent {
             Self::Intended { class, intent } => {
                 format!("{} as {} ({class}: {})", intent.name, intent.mode, intent.reason)
             }
-            Self::OutcomeUnknown { reason } => reason.clone(),
+            Self::Waiting { reason } | Self::OutcomeUnknown { reason } => reason.clone(),
             Self::Accepted { image } | Self::Adopted { image } => image.to_string(),
             Self::OfflineChecked { still_stopped: true } => "the instance was still stopped".to_owned(),
             Self::OfflineChecked { still_stopped: false } => "the instance had been started".to_owned(),
@@ -149,6 +155,9 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
     use JobState as S;
     Some(match (state, event) {
         (S::Queued { .. }, JobEvent::Started) => S::Preparing,
+        (S::Queued { retry_at, .. }, JobEvent::Waiting { reason }) => {
+            S::Queued { retry_at, waiting_for: Some(reason.clone()) }
+        }
         (S::Queued { .. } | S::Preparing | S::Holding | S::Capturing(_), JobEvent::Deferred { retry_at, reason }) => {
             S::Queued { retry_at: Some(*retry_at), waiting_for: Some(reason.clone()) }
         }

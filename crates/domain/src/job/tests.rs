@@ -61,6 +61,7 @@ fn events() -> Vec<JobEvent> {
     vec![
         JobEvent::Started,
         JobEvent::Deferred { retry_at, reason: "throttled".to_owned() },
+        JobEvent::Waiting { reason: "overlap".to_owned() },
         JobEvent::Intended { class: "stateful".parse().unwrap(), intent: intent(Grade::Clean) },
         JobEvent::OutcomeUnknown { reason: "timeout".to_owned() },
         JobEvent::NameInUse,
@@ -98,6 +99,7 @@ fn every_event_in_every_state_is_decided() {
     expect![[r#"
         started         queued -> preparing
         deferred        queued -> queued, preparing -> queued, holding -> queued, capturing -> queued
+        waiting         queued -> queued
         intended        preparing -> capturing, holding -> capturing
         outcome-unknown capturing -> capturing
         name-in-use     capturing -> capturing

@@ -191,8 +191,8 @@ fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered, plan: &mut Plan) {
 /// fail, and a reboot would kill the image that is pending.
 fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Needs, plan: &mut Plan) {
     waiting.sort_by_key(|job| (job.window.start_at, job.id));
-    let mut occupied: BTreeSet<Place<'_>> =
-        inputs.jobs.values().filter(|job| occupies(job, inputs)).map(place_of).collect();
+    let occupying = inputs.jobs.values().filter(|job| occupies(job, inputs));
+    let mut occupied: BTreeMap<Place<'_>, &Job> = occupying.map(|job| (place_of(job), job)).collect();
     let mut room = inputs.jobs_max.saturating_sub(inputs.jobs.values().filter(|job| takes_room(job, inputs)).count());
     for job in waiting {
         let ready_at = ready_at(job);
@@ -200,14 +200,14 @@ fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Need
             plan.wake_no_later_than(ready_at);
             continue;
         }
-        if occupied.contains(&place_of(job)) {
-            plan_overlapped(inputs, job, plan);
+        if let Some(other) = occupied.get(&place_of(job)) {
+            plan_overlapped(inputs, job, other, plan);
         } else if room == 0 {
             // A job that ends makes room and wakes the engine; a job that can no longer start must not wait for that.
             plan_late(inputs, job, ": all the room of max_concurrent_jobs was taken", plan);
         } else if plan_start(inputs, job, needs, plan) {
             room -= 1;
-            occupied.insert(place_of(job));
+            occupied.insert(place_of(job), job);
         }
     }
 }
@@ -239,13 +239,17 @@ fn ready_at(job: &Job) -> Timestamp {
     }
 }
 
-fn plan_overlapped(inputs: &PlanInputs<'_>, job: &Job, plan: &mut Plan) {
+fn plan_overlapped(inputs: &PlanInputs<'_>, job: &Job, other: &Job, plan: &mut Plan) {
     if job.window.start_by < inputs.now {
         let event = JobEvent::Skipped(SkipReason::Overlapped);
         plan.actions.push(Action::Record { job: job.id, event });
     } else {
         plan.wake_no_later_than(just_after(job.window.start_by));
-        plan.notes.push(format!("job {} waits: an image of {} is pending", job.id, job.key.instance));
+        let reason = format!("the image of job {} of the same instance must be finished first", other.id);
+        let known = matches!(&job.state, JobState::Queued { waiting_for: Some(known), .. } if *known == reason);
+        if !known && matches!(job.state, JobState::Queued { .. }) && !inputs.busy.contains(&other.id) {
+            plan.actions.push(Action::Record { job: job.id, event: JobEvent::Waiting { reason } });
+        }
     }
 }
 

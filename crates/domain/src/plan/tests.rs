@@ -246,6 +246,12 @@ fn nothing_is_sent_for_an_instance_while_an_image_of_it_is_pending() {
         job.key.instance = instance(1).id;
         job.key.scheduled_at = at("2026-11-22T01:00:00Z");
     });
+    let waits = world.actions();
+    assert!(waits.len() == 1 && waits[0].starts_with("record waiting: the image of job"), "{waits:?}");
+    // It is told once.
+    let Action::Record { event: JobEvent::Waiting { reason }, job } = &world.plan().actions[0] else { panic!() };
+    let waiting = JobState::Queued { retry_at: None, waiting_for: Some(reason.clone()) };
+    world.jobs.get_mut(job).unwrap().state = waiting;
     assert!(world.actions().is_empty(), "{:?}", world.actions());
     world.now = at("2026-11-22T08:00:00.001Z");
     let actions = world.actions();
@@ -255,7 +261,10 @@ fn nothing_is_sent_for_an_instance_while_an_image_of_it_is_pending() {
 #[test]
 fn of_two_jobs_for_one_instance_the_older_goes_first() {
     let world = World::new().with_job(1, |_| {}).with_job(2, |job| job.key.instance = instance(1).id);
-    assert_eq!(world.actions().len(), 1);
+    let requests = world.plan().actions.into_iter().filter(|action| matches!(action, Action::RequestImage(_)));
+    let jobs: Vec<JobId> =
+        requests.map(|action| if let Action::RequestImage(it) = action { it.job } else { panic!() }).collect();
+    assert_eq!(jobs, [job_id(1)]);
 }
 
 #[test]

@@ -89,6 +89,8 @@ pub(crate) struct House {
     pub(crate) policy_set: PolicySet,
     path: PathBuf,
     lock: Option<EngineLock>,
+    /// The ledger that was opened last.
+    open: Option<Ledger>,
     random: Arc<SeededRandom>,
     _dir: TempDir,
 }
@@ -106,7 +108,7 @@ impl House {
         };
         let path = dir.path().join("amikeep.db");
         let random = Arc::new(SeededRandom::new(1));
-        Self { world: world.build().unwrap(), policy_set, path, lock: None, random, _dir: dir }
+        Self { world: world.build().unwrap(), policy_set, path, lock: None, open: None, random, _dir: dir }
     }
 
     pub(crate) fn cloud(&self) -> SimCloud {
@@ -120,11 +122,16 @@ impl House {
 
     /// Opens the ledger as an engine does; the lock is held until the next call.
     pub(crate) async fn ledger(&mut self) -> Ledger {
+        // A process that is killed writes nothing more; an engine that is dropped here may be in the middle of a commit.
+        if let Some(ledger) = self.open.take() {
+            ledger.close().await;
+        }
         self.lock = None;
         let holder = Holder { pid: std::process::id(), command: "test".to_owned(), started_at: self.now() };
         let lock = EngineLock::acquire(&self.path, &holder).unwrap();
         let ledger = Ledger::open_for_engine(&self.path, &lock).await.unwrap();
         self.lock = Some(lock);
+        self.open = Some(ledger.clone());
         ledger
     }
 
