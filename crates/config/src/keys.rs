@@ -8,7 +8,7 @@ use amikeep_domain::retention::{Count, Within};
 
 use crate::config::{Application, Listen, Via};
 use crate::section::Presence::{Optional, Or, Required};
-use crate::section::section;
+use crate::section::{Section, section};
 use crate::value::duration::{DAY, HOUR, MINUTE, Span};
 use crate::value::list::{Argv, OneOrMore, Several};
 use crate::value::number::Whole;
@@ -19,6 +19,13 @@ use crate::value::time::{ClockTime, Cron, Days, Zone};
 
 /// Every EC2 request of one account is paced anyway; more jobs than this at once only wait in a different place.
 const CONCURRENT_JOBS_MAX: u32 = 10_000;
+
+/// Where a key belongs that was written into a policy though it is one of a class.
+pub(crate) fn home_of(table: &str, key: &str) -> Option<String> {
+    let is_of_class = ClassKeys::KEYS.iter().any(|known| known.name == key);
+    let policy = table.strip_prefix("policies.").filter(|name| !name.contains('.'))?;
+    is_of_class.then(|| format!("it belongs in [classes.NAME], where NAME is the `class` of the policy {policy}"))
+}
 
 section! {
     /// The configuration of amikeep.
@@ -49,7 +56,7 @@ section! {
         max_concurrent_jobs: Whole<1, CONCURRENT_JOBS_MAX>, Or("64");
         /// How long a stop waits for what is under way.
         shutdown_grace: Span<0, HOUR>, Or("\"60s\"");
-        /// When retention is applied, a cron expression in UTC.
+        /// When retention is applied, a cron expression in UTC. Not built yet: this version deletes nothing.
         prune_schedule: Cron, Or("\"30 * * * *\"");
     }
 }

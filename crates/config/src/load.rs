@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use crate::build;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Report, Severity};
 use crate::findings::{At, Findings};
-use crate::keys::RootKeys;
-use crate::section;
+use crate::keys::{DaemonKeys, RootKeys};
+use crate::section::{self, Field};
 
 /// Where the configuration is, if nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/amikeep/amikeep.toml";
@@ -88,6 +88,26 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, LoadError> {
     match config {
         Some(config) if !is_refused => Ok(Loaded { config, warnings: report }),
         _ => Err(LoadError::Invalid { file: file.to_owned(), report }),
+    }
+}
+
+/// Where the ledger is, by a file that may be wrong elsewhere. `None` if the file cannot be read or does not surely say.
+pub fn database_of(path: &Path) -> Option<PathBuf> {
+    let bytes = read(path).ok()?;
+    database_in(std::str::from_utf8(&bytes).ok()?)
+}
+
+pub(crate) fn database_in(text: &str) -> Option<PathBuf> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let DeValue::Table(daemon) = table.get_ref().get("daemon")?.get_ref() else { return None };
+    let mut findings = Findings::new("", text);
+    let keys: DaemonKeys = section::read_table(daemon, &At::root(), &mut findings);
+    match keys.database {
+        // The parser mends a string that is not closed by guessing where it ends.
+        Field::Given(database) if text.get(database.at.span.clone())?.ends_with(['"', '\'']) => Some(database.value.0),
+        // A key that is misspelt or lost in broken syntax must not lead to another ledger.
+        Field::Default(database) if errors.is_empty() && !findings.has_errors() => Some(database.value.0),
+        Field::Given(_) | Field::Default(_) | Field::Absent | Field::Wrong => None,
     }
 }
 

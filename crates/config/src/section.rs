@@ -175,7 +175,7 @@ pub(crate) fn read_table<S: Section>(table: &DeTable<'_>, at: &At, findings: &mu
         let meant = suggest::nearest(key.get_ref(), names.iter().copied());
         let diagnostic = findings.error(&at.child(key.get_ref(), key.span()), "unknown key");
         diagnostic.allow(names.join(", "));
-        diagnostic.suggestion = suggest::did_you_mean(meant);
+        diagnostic.suggestion = crate::keys::home_of(&at.key, key.get_ref()).or_else(|| suggest::did_you_mean(meant));
         misspelt.extend(meant);
     }
     S::read_section(&mut Reader { keys: S::KEYS, table, at, misspelt, findings })

@@ -35,7 +35,7 @@ const OWN_TAGS: [&str; 10] = [
     tags::NAME,
 ];
 
-/// A shorter interval between fires is probably a mistake: an image takes minutes, and the next job would be skipped.
+/// A shorter interval between fires is probably a mistake: an image takes minutes, and the next job would wait for it.
 const INTERVAL_MIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// What policies point to.
@@ -226,6 +226,6 @@ fn warn_frequent(schedule: &Schedule, at: &At, findings: &mut Findings<'_>) {
     if shortest.is_some_and(|interval| interval < INTERVAL_MIN) {
         findings
             .warn(at, "fires more often than every 5 minutes, while an image takes longer than that")
-            .suggest("a job is skipped while an image of its instance is pending; choose a longer interval");
+            .suggest("a job waits while an image of its instance is pending, and is skipped when its start_within ends; choose a longer interval");
     }
 }

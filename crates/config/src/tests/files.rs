@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use expect_test::{Expect, expect};
 
-use crate::load::unreadable;
+use crate::load::{database_in, unreadable};
 use crate::tests::{check, with_policy};
 use crate::{Color, LoadError, load};
 
@@ -29,6 +29,27 @@ fn a_file_that_is_not_there_says_how_to_name_another() {
     "#]],
     );
     assert_eq!(error.report().errors().next().and_then(crate::Diagnostic::line), None);
+}
+
+#[test]
+fn a_file_that_is_wrong_still_says_where_the_ledger_is_or_does_not_guess() {
+    let explicit = "[daemon]\nowner = \"test\"\ndatabase = \"/var/lib/one.db\"\n";
+    let wrong_policy = "[policies.p]\nclass = 3\n";
+    let found = |text: &str| database_in(text).map(|path| path.display().to_string());
+    assert_eq!(found(&format!("{explicit}{wrong_policy}")).as_deref(), Some("/var/lib/one.db"));
+    assert_eq!(
+        found(&format!("[daemon]\nowner = \"test\"\n{wrong_policy}")).as_deref(),
+        Some("/var/lib/amikeep/amikeep.db")
+    );
+    for unsure in [
+        wrong_policy,
+        "[daemon]\nowner = \"test\"\ndatabse = \"/var/lib/one.db\"\n",
+        "[daemon]\nowner = \"test\"\ndatabase = 3\n",
+        "[daemon]\nowner = \"test\"\ndatabase = \"/var/lib/one.db\n",
+        "[daemon]\nowner = \"test\n",
+    ] {
+        assert_eq!(found(unsure), None, "{unsure}");
+    }
 }
 
 #[test]

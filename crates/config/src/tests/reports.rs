@@ -1331,7 +1331,7 @@ fn what_is_accepted_and_doubtful_is_a_warning() {
             8 | schedule = "*/2 * * * *"
               |            ^^^^^^^^^^^^^
               |
-              = help: a job is skipped while an image of its instance is pending; choose a longer interval
+              = help: a job waits while an image of its instance is pending, and is skipped when its start_within ends; choose a longer interval
 
             warning: policies.p.keep.last: keeps images for ever, and their snapshots are paid for as long as they exist
               --> amikeep.toml:10:17

@@ -166,3 +166,14 @@ fn a_right_file_has_no_warnings() {
         with_policy(&[("class_tag_allows", "[\"mine\"]")]) + "[classes.mine]\nconsistency = \"reboot\"\n";
     assert!(accepted(&chosen_by_tag).warnings.is_empty());
 }
+
+#[test]
+fn a_key_of_a_class_that_is_written_into_a_policy_is_sent_home() {
+    for key in ["if_blocked", "consistency", "reboot_window"] {
+        let text = format!("[daemon]\nowner = \"test\"\n[policies.p]\n{key} = \"x\"\n");
+        let error = crate::parse(&text, "f").unwrap_err();
+        let told =
+            error.report().errors().filter_map(|it| it.suggestion.as_deref()).any(|it| it.contains("[classes.NAME]"));
+        assert!(told, "{key}: {}", error.report().render(crate::Color::Plain));
+    }
+}
