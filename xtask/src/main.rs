@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask ci`, `tidy` and `bench`.
+//! The project's own chores: `cargo xtask ci`, `tidy`, `man` and `bench`.
 //!
 //! Whatever checks this project is here and nowhere else, so that a laptop and a build machine judge alike. Nothing
 //! of the product may depend on this package.
@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod man;
 mod process;
 mod tidy;
 mod tools;
@@ -29,6 +30,8 @@ enum Chore {
     Ci(ci::Args),
     /// Checks what the compiler does not know: dependency arrows, file lengths, pages that name things.
     Tidy,
+    /// Writes the manual pages into target/man.
+    Man,
     /// Measures, and prints a Markdown table.
     Bench(bench::Args),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Ci(args) => ci::run(&root, &args),
         Chore::Tidy => tidy::run(&root),
+        Chore::Man => man::run(&root),
         Chore::Bench(args) => bench::run(&root, &args),
     };
     match done {

@@ -1,9 +1,11 @@
-//! Tools that the checks use and the workspace does not build: the real `aws` command line and `cargo-deny`.
+//! Tools that the checks use and the workspace does not build: the real `aws` command line, `cargo-deny`, and
+//! `systemd-nspawn`, which is the machine's own.
 //!
-//! They are installed once, below `target/tools`, and nowhere else on the machine. Their versions are pinned here, so
-//! that two machines judge alike.
+//! What is installed here is installed once, below `target/tools`, and nowhere else on the machine. The versions are
+//! pinned here, so that two machines judge alike.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,6 +14,9 @@ use crate::process;
 
 /// The variable that hands the `aws` program's path to the tests.
 pub(crate) const AWS_VARIABLE: &str = "AMIKEEP_TEST_AWS";
+
+/// The variable by which the test that boots the service is told to leave it, on a machine where it cannot.
+pub(crate) const SKIP_SYSTEMD_VARIABLE: &str = "AMIKEEP_SKIP_SYSTEMD";
 
 const AWS_CLI_VERSION: &str = "1.46.3";
 
@@ -45,6 +50,17 @@ pub(crate) fn install_aws(root: &Path) -> anyhow::Result<PathBuf> {
         Some(program) => Ok(program),
         None => bail!("{package} is installed in {} but does not run", environment.display()),
     }
+}
+
+/// Whether this machine can boot a container: systemd-nspawn is there, and we are root.
+pub(crate) fn check_nspawn(root: &Path) -> anyhow::Result<()> {
+    process::answer(process::command("systemd-nspawn", root).arg("--version"))
+        .context("systemd-nspawn is needed (Debian: systemd-container)")?;
+    let user = fs::metadata("/proc/self").context("cannot see whose process this is")?.uid();
+    if user != 0 {
+        bail!("a container is booted as root, and this is user {user}");
+    }
+    Ok(())
 }
 
 /// The machine's own `cargo-deny`, else the one that [`install_deny`] has made.

@@ -1,0 +1,61 @@
+//! The service under a real systemd: installed by the page, watched while it works, broken, upgraded and removed.
+//!
+//! It takes root and systemd-nspawn, and fails without; `AMIKEEP_SKIP_SYSTEMD=1` leaves it out. It must never run at
+//! the same time as a test that freezes or unmounts file systems: booting copies the mounts of the whole machine.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod container;
+mod host;
+mod install;
+mod life;
+mod page;
+
+use crate::host::Host;
+
+/// One boot for all of it, in the order in which an operator meets it. Each step is named for what it proves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_does_what_the_install_page_says() {
+    if is_left_out() {
+        return;
+    }
+    let host = Host::boot().await;
+
+    install::the_page_installs_a_service_that_only_its_user_and_root_can_read(&host);
+    install::it_starts_and_is_ready_when_systemctl_returns(&host);
+    install::systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(&host);
+
+    life::it_runs_as_its_own_user_without_any_privilege(&host);
+    life::its_ledger_is_its_own_and_the_rest_of_the_host_is_read_only(&host);
+    life::a_schedule_with_seconds_takes_an_image_and_the_journal_says_which(&host).await;
+    life::a_reload_takes_a_valid_file_in(&host).await;
+    life::a_reload_of_a_broken_file_fails_aloud_and_changes_nothing(&host).await;
+    life::a_hangup_alone_counts_a_broken_file(&host).await;
+    life::a_killed_daemon_is_started_again_and_says_so(&host).await;
+    life::a_daemon_that_hangs_is_ended_by_the_watchdog_and_started_again(&host).await;
+    life::a_stop_is_clean_though_an_image_is_under_way(&host).await;
+    life::a_broken_file_at_the_start_is_final(&host);
+
+    install::the_page_upgrades_it(&host);
+    install::the_page_removes_it_and_leaves_ledger_and_configuration(&host);
+    host.container.power_off().await;
+}
+
+#[test]
+fn every_block_that_the_page_says_is_run_is_run() {
+    let steps = include_str!("install.rs").to_owned() + include_str!("life.rs");
+    let titles = page::titles();
+    assert!(titles.contains(&"Install"), "{titles:?}");
+    for title in titles {
+        assert!(steps.contains(&format!("follow(\"{title}\")")), "nothing runs the block {title:?} of docs/install.md");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one switch of this test")]
+fn is_left_out() -> bool {
+    let is_set = std::env::var("AMIKEEP_SKIP_SYSTEMD").is_ok_and(|value| value == "1");
+    if is_set {
+        eprintln!("NOT RUN: AMIKEEP_SKIP_SYSTEMD=1, so the service was not booted");
+    }
+    is_set
+}
