@@ -15,8 +15,8 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::output::Output;
 
 pub(crate) use crate::cli::args::{
-    BackupArgs, CheckArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, ImagesArgs, PlanArgs, SchemaArgs, ShowArgs,
-    SimulateArgs,
+    BackupArgs, CheckArgs, CompletionsArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, ImagesArgs, ManArgs,
+    PlanArgs, SchemaArgs, ShowArgs, SimulateArgs,
 };
 
 /// Above the options that every command has.
@@ -28,9 +28,8 @@ const GLOBAL: &str = "Options of every command";
 #[command(max_term_width = 100)]
 pub(crate) struct Cli {
     /// The configuration file
-    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
-    #[arg(env = "AMIKEEP_CONFIG", default_value = amikeep_config::DEFAULT_PATH)]
-    pub(crate) config: PathBuf,
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL, help = config_help())]
+    pub(crate) config: Option<PathBuf>,
 
     /// How results are printed on stdout
     #[arg(long, value_enum, global = true, help_heading = GLOBAL, default_value_t = Format::Table)]
@@ -43,6 +42,11 @@ pub(crate) struct Cli {
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Names the variable and the default by hand, since clap is not told of them; `Ctx` says why.
+fn config_help() -> String {
+    format!("The configuration file [env: AMIKEEP_CONFIG] [default: {}]", amikeep_config::DEFAULT_PATH)
 }
 
 impl Cli {
@@ -105,4 +109,10 @@ pub(crate) enum Command {
     /// Prints the JSON Schema of the configuration file
     #[command(long_about = help::SCHEMA, after_help = help::SCHEMA_EXAMPLES)]
     Schema(SchemaArgs),
+    /// Prints what a shell needs to complete amikeep's commands and options
+    #[command(long_about = help::COMPLETIONS, after_help = help::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Writes the manual pages of all commands
+    #[command(long_about = help::MAN, hide = true)]
+    Man(ManArgs),
 }

@@ -2,11 +2,14 @@
 
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod images;
+mod known;
+pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod show;

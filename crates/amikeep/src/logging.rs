@@ -27,6 +27,9 @@ const OWN_CRATES: &str = "amikeep";
 /// A command shows how its jobs ended as its result, so the lines that a daemon writes about them would tell it twice.
 const OUTCOMES: &str = "amikeep_engine::outcome";
 
+/// The crates of the AWS SDK begin with this. What they warn of, a command tells as its error.
+const SDK_CRATES: &str = "aws_";
+
 /// For whom the lines are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -79,7 +82,11 @@ fn filter(purpose: Purpose, verbose: u8) -> Targets {
     let own = levels.get(quiet + usize::from(verbose)).copied().unwrap_or(LevelFilter::TRACE);
     let others = own.min(LevelFilter::WARN);
     let filter = Targets::new().with_default(others).with_target(OWN_CRATES, own);
-    if purpose == Purpose::Command && verbose == 0 { filter.with_target(OUTCOMES, LevelFilter::OFF) } else { filter }
+    if purpose == Purpose::Command && verbose == 0 {
+        filter.with_target(OUTCOMES, LevelFilter::OFF).with_target(SDK_CRATES, LevelFilter::ERROR)
+    } else {
+        filter
+    }
 }
 
 /// A command always talks to a person, whatever reads its stderr.
@@ -174,6 +181,13 @@ mod tests {
         assert!(!filter(Purpose::Command, 0).would_enable(OUTCOMES, &Level::ERROR));
         assert!(filter(Purpose::Command, 0).would_enable("amikeep_engine::report", &Level::ERROR));
         assert!(filter(Purpose::Command, 1).would_enable(OUTCOMES, &Level::INFO));
+    }
+
+    #[test]
+    fn a_command_does_not_tell_what_the_sdk_warns_of() {
+        assert!(!filter(Purpose::Command, 0).would_enable("aws_config::meta::credentials::chain", &Level::WARN));
+        assert!(filter(Purpose::Command, 1).would_enable("aws_config::meta::credentials::chain", &Level::WARN));
+        assert!(filter(Purpose::Service, 0).would_enable("aws_config::meta::credentials::chain", &Level::WARN));
     }
 
     #[test]

@@ -42,5 +42,7 @@ async fn run(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
         Command::Simulate(args) => commands::simulate::run(args, ctx),
         Command::Demo(args) => Box::pin(commands::demo::run(args, ctx)).await,
         Command::Schema(args) => commands::schema::run(args, ctx),
+        Command::Completions(args) => commands::completions::run(args, ctx),
+        Command::Man(args) => commands::man::run(args),
     }
 }

@@ -25,6 +25,8 @@ pub(crate) use crate::output::facts::facts;
 pub(crate) struct Output {
     /// Nobody reads stdout any more.
     is_closed: AtomicBool,
+    /// It was said that columns are missing. Once is enough for all tables.
+    is_cut_told: AtomicBool,
 }
 
 impl Output {
@@ -46,7 +48,12 @@ impl Output {
         if table.rows.is_empty() {
             return Ok(());
         }
-        Ok(self.line(&table::render(table, ctx.width, ctx.color))?)
+        let rendered = table::render(table, ctx.width, ctx.color);
+        self.line(&rendered.text)?;
+        if rendered.is_cut && !self.is_cut_told.swap(true, Ordering::Relaxed) {
+            self.tell("a wider terminal shows more columns");
+        }
+        Ok(())
     }
 
     /// Prints one JSON document.
@@ -56,7 +63,7 @@ impl Output {
 
     /// Prints a line, or several.
     pub(crate) fn line(&self, text: &str) -> io::Result<()> {
-        if self.is_closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();
@@ -70,6 +77,11 @@ impl Output {
                 written.map_err(|error| io::Error::new(error.kind(), format!("stdout cannot be written to: {error}")))
             }
         }
+    }
+
+    /// Whether nobody reads stdout any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Tells something on stderr. Nobody can be told that telling failed, so that is let go.

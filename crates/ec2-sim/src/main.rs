@@ -33,7 +33,7 @@ struct Arguments {
     /// A world as JSON instead of the small fleet.
     #[arg(long)]
     world: Option<PathBuf>,
-    /// How much faster than real time everything goes.
+    /// How much faster than real time everything goes. The clock then runs ahead of this host's: amikeep sees images from the future.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
     /// Where ids and durations come from.

@@ -46,8 +46,19 @@ pub struct Account {
     pub arn: Option<String>,
     /// Why the account cannot be used, where it cannot.
     pub error: Option<String>,
+    /// How many instances each policy that is switched on matches there now; empty if they could not be listed.
+    pub matches: Vec<Matches>,
     /// The calls that amikeep makes.
     pub permissions: Vec<Permission>,
+}
+
+/// What a policy finds in an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Matches {
+    /// The policy.
+    pub policy: String,
+    /// How many instances it matches.
+    pub instances: usize,
 }
 
 /// Whether one call is allowed.
@@ -78,4 +89,14 @@ pub fn table(account: &Account) -> Table {
         ]
     };
     Table { columns, rows: account.permissions.iter().map(row).collect() }
+}
+
+/// How many instances each policy matches in an account.
+pub fn matches(account: &Account) -> Table {
+    let columns = vec![Column::new("POLICY", Fit::Wraps), Column::new("INSTANCES IT MATCHES NOW", Fit::Whole)];
+    let row = |matches: &Matches| {
+        let tone = if matches.instances == 0 { Tone::Warning } else { Tone::Good };
+        vec![Cell::plain(&matches.policy), Cell::new(matches.instances.to_string(), tone)]
+    };
+    Table { columns, rows: account.matches.iter().map(row).collect() }
 }

@@ -4,7 +4,7 @@ use amikeep_ledger::FireRow;
 use serde::Serialize;
 
 use crate::table::{Cell, Column, Fit, Table, Tone};
-use crate::text::{Time, minute};
+use crate::text::{Precision, Time};
 
 /// A fire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,23 +64,25 @@ pub fn table(fires: &[Fire]) -> Table {
         Column::new("MATCHED", Fit::Whole),
         Column::new("NOTE", Fit::OptionalWraps(3)),
     ];
+    let times = |fire: &Fire| [Some(fire.scheduled_at), fire.missed_from];
+    let precision = Precision::of(fires.iter().flat_map(times).flatten().map(|time| time.0));
     let row = |fire: &Fire| {
         let tone = if fire.outcome == "ran" { Tone::Good } else { Tone::Bad };
         vec![
-            Cell::plain(minute(fire.scheduled_at.0)),
+            Cell::plain(precision.write(fire.scheduled_at.0)),
             Cell::plain(&fire.policy),
             Cell::plain(&fire.account_name),
             Cell::new(fire.outcome, tone),
             Cell::plain(fire.matched.to_string()),
-            Cell::plain(note(fire)),
+            Cell::plain(note(fire, precision)),
         ]
     };
     Table { columns, rows: fires.iter().map(row).collect() }
 }
 
-fn note(fire: &Fire) -> String {
+fn note(fire: &Fire, precision: Precision) -> String {
     let missed = match (fire.missed_count, fire.missed_from) {
-        (Some(count), Some(from)) if 1 < count => Some(format!("{count} times since {}", minute(from.0))),
+        (Some(count), Some(from)) if 1 < count => Some(format!("{count} times since {}", precision.write(from.0))),
         _ => None,
     };
     let no_match = (fire.outcome == "no-match").then(|| "its selector matched no instance: no backup".to_owned());

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::table::{Cell, Column, Fit, Table};
-use crate::text::{Time, duration, local};
+use crate::text::{Precision, Time, duration, local};
 
 /// A fire to come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,10 +70,11 @@ pub fn table(fires: &[PlannedFire]) -> Table {
         Column::new("JITTER", Fit::Optional(3)),
         Column::new("ACCOUNTS", Fit::OptionalWraps(4)),
     ];
+    let precision = Precision::of(fires.iter().map(|fire| fire.scheduled_at.0));
     let row = |fire: &PlannedFire| {
         vec![
-            Cell::plain(crate::text::minute(fire.scheduled_at.0)),
-            Cell::plain(local_minute(&fire.local_time)),
+            Cell::plain(precision.write(fire.scheduled_at.0)),
+            Cell::plain(local_short(&fire.local_time, precision)),
             Cell::plain(&fire.timezone),
             Cell::plain(&fire.policy),
             Cell::plain(&fire.class),
@@ -84,10 +85,14 @@ pub fn table(fires: &[PlannedFire]) -> Table {
     Table { columns, rows: fires.iter().map(row).collect() }
 }
 
-/// To the minute and with the offset, as in `2026-11-22 02:00 +01:00`.
-fn local_minute(local_time: &str) -> String {
-    match (local_time.get(..16), local_time.get(19..)) {
-        (Some(minute), Some(offset)) => format!("{} {offset}", minute.replace('T', " ")),
+/// Without seconds where no fire has some, and with the offset, as in `2026-11-22 02:00 +01:00`.
+fn local_short(local_time: &str, precision: Precision) -> String {
+    let end = match precision {
+        Precision::Minute => 16,
+        Precision::Second => 19,
+    };
+    match (local_time.get(..end), local_time.get(19..)) {
+        (Some(time), Some(offset)) => format!("{} {offset}", time.replace('T', " ")),
         _ => local_time.to_owned(),
     }
 }

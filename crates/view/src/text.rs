@@ -32,6 +32,29 @@ pub(crate) fn second(at: Timestamp) -> String {
     format(at, "%Y-%m-%d %H:%M:%S")
 }
 
+/// How exact the times of one table are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    Minute,
+    Second,
+}
+
+impl Precision {
+    /// Seconds if any of the times has some: two fires of one minute must not look the same.
+    pub(crate) fn of(times: impl IntoIterator<Item = Timestamp>) -> Self {
+        let has_seconds = |at: Timestamp| at.as_second() % 60 != 0;
+        if times.into_iter().any(has_seconds) { Self::Second } else { Self::Minute }
+    }
+
+    /// A time, in UTC.
+    pub(crate) fn write(self, at: Timestamp) -> String {
+        match self {
+            Self::Minute => minute(at),
+            Self::Second => second(at),
+        }
+    }
+}
+
 /// On the wall clock of a zone, with its offset then: RFC 3339.
 pub(crate) fn local(at: Timestamp, timezone: &TimeZone) -> String {
     at.to_zoned(timezone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
@@ -59,6 +82,13 @@ mod tests {
         for (secs, want) in [(0, "0s"), (90, "90s"), (600, "10m"), (5_400, "90m"), (21_600, "6h"), (604_800, "7d")] {
             assert_eq!(duration(SignedDuration::from_secs(secs)), want);
         }
+    }
+
+    #[test]
+    fn seconds_are_shown_as_soon_as_one_time_has_some() {
+        let times = ["2026-11-22T01:00:00.900Z", "2026-11-22T01:00:30Z"].map(|at| at.parse::<Timestamp>().unwrap());
+        assert_eq!(Precision::of(times[..1].to_vec()).write(times[0]), "2026-11-22 01:00");
+        assert_eq!(Precision::of(times).write(times[0]), "2026-11-22 01:00:00");
     }
 
     #[test]

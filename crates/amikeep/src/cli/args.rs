@@ -8,6 +8,7 @@ use amikeep_domain::job::StateName;
 use amikeep_domain::retention::Keep;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap_complete::Shell;
 use jiff::tz::TimeZone;
 
 use crate::time_arg::TimeArg;
@@ -55,7 +56,7 @@ pub(crate) struct BackupArgs {
     /// The policy whose class, tags and retention apply [default: the only one that matches the instance]
     #[arg(long, value_name = "P")]
     pub(crate) policy: Option<PolicyName>,
-    /// How the image is made consistent [default: as the class of the instance says]
+    /// How the image is made consistent; freeze is not built yet [default: as the class of the instance says]
     #[arg(long, value_name = "M", value_parser = consistency())]
     pub(crate) consistency: Option<Consistency>,
     /// Ends as soon as the jobs are queued
@@ -131,7 +132,7 @@ pub(crate) struct DemoArgs {
     /// Does not pause for a reader
     #[arg(long)]
     pub(crate) fast: bool,
-    /// Keeps configuration and ledger, to look around in them with the other commands
+    /// Keeps configuration and ledger, to look around in them with history, show, images and plan
     #[arg(long)]
     pub(crate) keep_files: bool,
 }
@@ -139,6 +140,22 @@ pub(crate) struct DemoArgs {
 /// Options of `schema`.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that is to complete
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where the pages go; it must exist
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
+}
 
 fn consistency() -> impl TypedValueParser<Value = Consistency> {
     let find = |word: String| Consistency::ALL.into_iter().find(|it| it.as_str() == word).ok_or("no such mode");

@@ -3,8 +3,8 @@
 pub(super) const LONG_ABOUT: &str = "\
 amikeep backs up EC2 instances as Amazon Machine Images (AMIs).
 
-Policies in a TOML file say which instances are imaged, when, how (with a reboot, without one, or frozen) and how long \
-the images are kept. `amikeep daemon` does the work; every other command can be run beside it at any time, and all but \
+Policies in a TOML file say which instances are imaged, when, how (with a reboot or without one; freezing \
+is not built yet) and how long the images are kept (deleting is not built yet, either: nothing is deleted). `amikeep daemon` does the work; every other command can be run beside it at any time, and all but \
 `backup` change nothing.";
 
 pub(super) const AFTER_HELP: &str = "\
@@ -36,7 +36,8 @@ pub(super) const CHECK: &str = "\
 Checks the configuration: every error at once, with file, line, column, what is allowed, and what was probably meant.
 
 With --online it also asks AWS, for each account: whether the credentials work, whether they belong to the account id \
-that is configured, and which of the calls that amikeep makes they allow. It asks by DryRun, so nothing is changed. \
+that is configured, which of the calls that amikeep makes they allow, and how many instances each policy \
+matches now. It asks by DryRun, so nothing is changed. \
 What cannot be asked that way is listed as not checked, with the reason.";
 
 pub(super) const CHECK_EXAMPLES: &str = "\
@@ -78,7 +79,8 @@ pub(super) const BACKUP: &str = "\
 Backs up instances now, through the same engine and with the same care as the daemon: if one runs, it does the work.
 
 The policy gives class, tags and retention. Without --policy it is the only policy that matches the instance. \
---consistency takes another mode this once; a class whose images an audit relies on cannot be weakened.";
+--consistency takes another mode this once; a class whose images an audit relies on cannot be weakened. The mode freeze \
+is not built yet, and is refused.";
 
 pub(super) const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -125,7 +127,9 @@ Lists the images that exist, newest first within each series: since when, how go
 
 Verdicts are those of the configuration in force: keep (by the rules that are listed), delete (no rule wants it) and \
 held (no rule wants it, and a guard holds it back). EC2 is not asked here, so whether an image is in use is not known and \
-holds nothing back in this list; nothing is deleted by looking.";
+holds nothing back in this list.
+
+This version deletes nothing, whatever the verdict: `delete` says what the rules would let go.";
 
 pub(super) const IMAGES_EXAMPLES: &str = "\
 Examples:
@@ -158,3 +162,17 @@ Example:
   amikeep schema > amikeep.schema.json
   # and in the first line of amikeep.toml, for editors that use taplo:
   #:schema ./amikeep.schema.json";
+
+pub(super) const COMPLETIONS: &str = "\
+Prints a script with which a shell completes amikeep's commands, options and their values. It comes from the same \
+definition as this help, so it fits this release; make it again after an upgrade.";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  amikeep completions bash > /usr/share/bash-completion/completions/amikeep
+  amikeep completions zsh > /usr/share/zsh/vendor-completions/_amikeep
+  amikeep completions fish > /usr/share/fish/vendor_completions.d/amikeep.fish";
+
+pub(super) const MAN: &str = "\
+Writes the manual pages of all commands into a directory, amikeep.1 and one for each command, for whoever packages \
+amikeep.";

@@ -17,7 +17,7 @@ fn the_definitions_contradict_nothing() {
 fn global_options_may_follow_the_command() {
     let cli = parse("plan --format json --config /tmp/a.toml -vv").unwrap();
     assert_eq!((cli.format, cli.verbose), (Format::Json, 2));
-    assert_eq!(cli.config, PathBuf::from("/tmp/a.toml"));
+    assert_eq!(cli.config, Some(PathBuf::from("/tmp/a.toml")));
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) async fn run(args: &CheckArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     if args.online {
         logging::start(Purpose::Command, ctx, &Bars::hidden());
         let accounts = online::ask(&loaded.config).await;
+        check.warnings.extend(accounts.iter().flat_map(|asked| asked.warnings(&ctx.config_path)));
         check.errors = accounts.iter().flat_map(|asked| asked.findings(&ctx.config_path)).collect();
         check.accounts = Some(accounts.into_iter().map(|asked| asked.account).collect());
     }
@@ -70,16 +71,28 @@ fn tell(check: &Check, warnings: &Report, config: &Config, ctx: &Ctx) -> anyhow:
     for account in check.accounts.iter().flatten() {
         tell_account(account, ctx)?;
     }
+    // Those about the file, which come first, are told already, with the line they are about.
+    for warning in check.warnings.iter().skip(warnings.warnings().count()) {
+        tell_finding("warning", warning, ctx);
+    }
     for error in &check.errors {
-        let next_step = error.suggestion.as_ref().map(|text| format!("\n  next step: {text}")).unwrap_or_default();
-        ctx.tell(&format!("error: {}: {}{next_step}", error.key, error.message));
+        tell_finding("error", error, ctx);
     }
     Ok(())
+}
+
+fn tell_finding(severity: &str, finding: &Finding, ctx: &Ctx) {
+    let next_step = finding.suggestion.as_ref().map(|text| format!("\n  next step: {text}")).unwrap_or_default();
+    ctx.tell(&format!("{severity}: {}: {}{next_step}", finding.key, finding.message));
 }
 
 fn tell_account(account: &Account, ctx: &Ctx) -> anyhow::Result<()> {
     let who = account.arn.as_deref().unwrap_or("could not be asked");
     let title = format!("Account {} in {}: {who}", account.account_name, account.region);
     ctx.output.line(&format!("\n{}", heading(&title, ctx.color)))?;
-    ctx.output.table(ctx, &check::table(account))
+    ctx.output.table(ctx, &check::table(account))?;
+    if !account.matches.is_empty() {
+        ctx.output.line("")?;
+    }
+    ctx.output.table(ctx, &check::matches(account))
 }

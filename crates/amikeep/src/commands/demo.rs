@@ -10,9 +10,10 @@ mod summary;
 mod teller;
 mod week;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use amikeep_ledger::LastStop;
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::cli::{DemoArgs, Format};
 use crate::commands::demo::calendar::Night;
@@ -31,13 +32,28 @@ pub(crate) async fn run(args: &DemoArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     logging::start(Purpose::Story, ctx, &bars);
     let pace = if is_watched && !args.fast { Pace::Watched } else { Pace::Fast };
     let files = if args.keep_files { Files::Keep } else { Files::Remove };
+    let stopped = stop_signals()?;
     let scratch = Scratch::new(files)?;
     let mut teller = Teller::new(ctx, bars, pace)?;
     tokio::select! {
         shown = show(&scratch, &mut teller) => shown,
         // The directory goes with `scratch`.
-        _ = tokio::signal::ctrl_c() => Err(Told(Exit::Failed).into()),
+        () = stopped => Err(Told(Exit::Failed).into()),
     }
+}
+
+/// Ends when the demo is to end early. The handlers are in place when this returns.
+fn stop_signals() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = unix::signal(SignalKind::interrupt())?;
+    let mut terminate = unix::signal(SignalKind::terminate())?;
+    let mut hangup = unix::signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 async fn show(scratch: &Scratch, teller: &mut Teller<'_>) -> anyhow::Result<Exit> {

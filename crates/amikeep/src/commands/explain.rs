@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &ExplainArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         ctx.tell(&search.not_found(&args.instance));
         return Ok(Exit::Failed);
     };
-    let last_success = match open_ledger(&config).await {
+    let last_success = match open_ledger(&config.daemon.database).await {
         Ok(ledger) => last_success(&ledger, &config.policy_set, found).await?,
         Err(error) if is_missing(&error) => BTreeMap::new(),
         Err(error) => return Err(error),
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &ExplainArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Before the first start of the daemon there is no ledger, and no backup that it could know of.
+/// Before the first start of the daemon or `backup` there is no ledger, and no backup that it could know of.
 fn is_missing(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(LedgerError::Missing { .. }))
 }

@@ -8,20 +8,29 @@ use amikeep_view as view;
 use jiff::Timestamp;
 
 use crate::cli::{Format, HistoryArgs};
-use crate::ctx::{Ctx, open_ledger};
+use crate::commands::known;
+use crate::ctx::{Ctx, Records, open_ledger};
 use crate::exit::{Exit, UsageError};
 
 pub(crate) async fn run(args: &HistoryArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
-    let config = ctx.load_config()?.config;
+    let records = ctx.load_records()?;
     let span = Span::new(args, ctx.now())?;
     // What was typed is judged before the ledger is looked for.
     if args.fires {
         let after = cursor(args)?;
-        list_fires(args, span, after, &open_ledger(&config).await?, ctx).await
+        list_fires(args, span, after, &open(args, &records).await?, ctx).await
     } else {
         let after = cursor(args)?;
-        list_jobs(args, span, after, &open_ledger(&config).await?, ctx).await
+        list_jobs(args, span, after, &open(args, &records).await?, ctx).await
     }
+}
+
+async fn open(args: &HistoryArgs, records: &Records) -> anyhow::Result<Ledger> {
+    let ledger = open_ledger(&records.database).await?;
+    if let Some(configured) = &records.policies {
+        known::check_policy(&ledger, args.policy.as_ref(), configured).await?;
+    }
+    Ok(ledger)
 }
 
 async fn list_jobs(

@@ -3,13 +3,16 @@
 use amikeep_view as view;
 
 use crate::cli::{Format, ImagesArgs};
+use crate::commands::known;
 use crate::ctx::{Ctx, open_ledger};
 use crate::exit::Exit;
 use crate::output::heading;
 
 pub(crate) async fn run(args: &ImagesArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let config = ctx.load_config()?.config;
-    let ledger = open_ledger(&config).await?;
+    let ledger = open_ledger(&config.daemon.database).await?;
+    let configured = config.policy_set.policies.keys().cloned().collect();
+    known::check_policy(&ledger, args.policy.as_ref(), &configured).await?;
     let rows = ledger.images(args.policy.as_ref(), args.instance.as_ref()).await?;
     let images = view::image::judge(&rows, &config.policy_set, ctx.now());
     if ctx.format == Format::Json {
@@ -27,6 +30,9 @@ pub(crate) async fn run(args: &ImagesArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let reaches = view::image::reaches(&rows, &config.policy_set, ctx.now());
     if !reaches.is_empty() {
         ctx.output.line(&format!("\n{}\n  {}", heading("Reach of the rules", ctx.color), reaches.join("\n  ")))?;
+    }
+    if images.iter().any(|image| image.verdict == Some("delete")) {
+        ctx.output.line("\nThis version deletes nothing: `delete` says what the rules would let go.")?;
     }
     Ok(Exit::Done)
 }

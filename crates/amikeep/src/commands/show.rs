@@ -16,8 +16,7 @@ const PART_LEN_MIN: usize = 4;
 const SEARCHED_MAX: usize = 20_000;
 
 pub(crate) async fn run(args: &ShowArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
-    let config = ctx.load_config()?.config;
-    let ledger = open_ledger(&config).await?;
+    let ledger = open_ledger(&ctx.load_records()?.database).await?;
     let jobs = find(&ledger, &args.job).await?;
     let [job] = jobs.as_slice() else {
         ctx.tell(&not_one(&args.job, &jobs));
@@ -61,6 +60,11 @@ async fn find_by_end(ledger: &Ledger, end: &str) -> anyhow::Result<Vec<Job>> {
 }
 
 fn not_one(part: &str, jobs: &[Job]) -> String {
+    if part.len() < PART_LEN_MIN {
+        return format!(
+            "error: `{part}` is too short to name a job: give at least {PART_LEN_MIN} characters of the id"
+        );
+    }
     if jobs.is_empty() {
         return format!("error: there is no job `{part}`; `amikeep history` lists jobs");
     }

@@ -8,11 +8,20 @@ use comfy_table::{Attribute, ColumnConstraint, ContentArrangement};
 /// Between two columns.
 const GAP: u16 = 2;
 /// Text in a narrower column is a ladder that nobody reads.
-const WRAPPED_WIDTH_MIN: usize = 16;
+const WRAPPED_WIDTH_MIN: usize = 11;
 
-/// The text of a table, without a line break at its end. Without a width every column is there and nothing is broken,
+/// A table as text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    /// Without a line break at its end.
+    pub(crate) text: String,
+    /// Whether there was no room for columns that say something.
+    pub(crate) is_cut: bool,
+}
+
+/// The text of a table. Without a width every column is there and nothing is broken,
 /// which is what programs that read lines want.
-pub(crate) fn render(table: &Table, width: Option<u16>, color: Color) -> String {
+pub(crate) fn render(table: &Table, width: Option<u16>, color: Color) -> Rendered {
     let shown = shown_columns(table, width.map(usize::from));
     let mut text = comfy_table::Table::new();
     text.force_no_tty();
@@ -35,7 +44,7 @@ pub(crate) fn render(table: &Table, width: Option<u16>, color: Color) -> String 
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    text.trim_fmt()
+    Rendered { text: text.trim_fmt(), is_cut: shown.len() < shown_columns(table, None).len() }
 }
 
 /// The columns there is room for. Optional ones go in the order of their ranks, and at once where they are empty.

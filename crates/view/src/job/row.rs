@@ -2,7 +2,7 @@
 
 use crate::job::{Event, Job};
 use crate::table::{Cell, Column, Fact, Fit, Table, Tone, grade_cell};
-use crate::text::{minute, second};
+use crate::text::{Precision, minute, second};
 
 /// One job in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Row {
     pub grade: Cell,
     /// The mode: what was done, else what was asked.
     pub mode: Cell,
-    /// Why it failed, was skipped or waits.
+    /// Why it failed or was skipped, by the word for it, or what it waits for. The whole story is told with the job.
     pub note: Cell,
 }
 
@@ -50,18 +50,20 @@ impl From<&Job> for Row {
 pub fn table(jobs: &[Job]) -> Table {
     let columns = vec![
         Column::new("SCHEDULED (UTC)", Fit::Whole),
-        Column::new("POLICY", Fit::Optional(2)),
-        Column::new("ACCOUNT", Fit::Optional(4)),
+        Column::new("POLICY", Fit::Optional(3)),
+        Column::new("ACCOUNT", Fit::Optional(5)),
         Column::new("INSTANCE", Fit::Whole),
         Column::new("STATE", Fit::Whole),
         Column::new("GRADE", Fit::Optional(1)),
-        Column::new("MODE", Fit::Optional(3)),
+        Column::new("MODE", Fit::Optional(4)),
         Column::new("JOB", Fit::Whole),
-        Column::new("NOTE", Fit::OptionalWraps(5)),
+        Column::new("NOTE", Fit::OptionalWraps(0)),
     ];
-    let cells = |row: Row| {
+    let precision = Precision::of(jobs.iter().map(|job| job.scheduled_at.0));
+    let cells = |job: &Job| {
+        let row = Row::from(job);
         vec![
-            Cell::plain(row.scheduled_at),
+            Cell::plain(precision.write(job.scheduled_at.0)),
             Cell::plain(row.policy),
             Cell::plain(row.account_name),
             Cell::plain(row.instance_id),
@@ -72,7 +74,7 @@ pub fn table(jobs: &[Job]) -> Table {
             row.note,
         ]
     };
-    Table { columns, rows: jobs.iter().map(|job| cells(Row::from(job))).collect() }
+    Table { columns, rows: jobs.iter().map(cells).collect() }
 }
 
 /// What there is to say of one job, the most important first. The error of a failed one is told apart from this.
@@ -126,9 +128,17 @@ pub fn timeline(events: &[Event]) -> Table {
             "skipped" | "stalled" | "outcome-unknown" | "name-in-use" => Tone::Warning,
             _ => Tone::Plain,
         };
-        vec![Cell::plain(second(event.at.0)), Cell::new(&event.event, tone), Cell::plain(&event.detail)]
+        vec![Cell::plain(second(event.at.0)), Cell::new(&event.event, tone), Cell::plain(detail(event))]
     };
     Table { columns, rows: events.iter().map(row).collect() }
+}
+
+/// The ledger writes an intent as `NAME as MODE (CLASS: REASON)`, which reads like something that was done.
+fn detail(event: &Event) -> String {
+    match event.detail.split_once(" as ") {
+        Some((name, mode)) if event.event == "intended" => format!("asks for {name} by {mode}"),
+        _ => event.detail.clone(),
+    }
 }
 
 /// The end of a job id: 32 random bits. Its first parts are the time, which jobs of one fire share.
@@ -157,10 +167,10 @@ fn mode(job: &Job) -> Cell {
 
 fn note(job: &Job) -> Cell {
     if let Some(error) = &job.error {
-        return Cell::new(format!("{}: {}", error.code, error.message), Tone::Bad);
+        return Cell::new(&error.code, Tone::Bad);
     }
     if let Some(reason) = job.skip_reason {
-        return Cell::new(skip_text(reason), Tone::Warning);
+        return Cell::new(reason, Tone::Warning);
     }
     Cell::plain(job.waiting_for.clone().unwrap_or_default())
 }

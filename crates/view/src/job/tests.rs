@@ -282,3 +282,17 @@ fn a_list_names_jobs_by_the_end_of_the_id_which_is_random() {
     ];
     assert_eq!(texts, want);
 }
+
+#[test]
+fn a_list_has_the_code_of_an_error_alone_and_an_intent_is_no_deed() {
+    let rows = table(&[Job::from(&sent(failed(None)))]).rows;
+    assert_eq!(rows[0][8].text, "UnauthorizedOperation");
+    let event = |event: &str| Event {
+        at: Time(at("2026-11-22T01:03:01Z")),
+        event: event.to_owned(),
+        detail: "amikeep-x as reboot (stateful: class stateful)".to_owned(),
+    };
+    let rows = timeline(&[event("intended"), event("accepted")]).rows;
+    assert_eq!(rows[0][2].text, "asks for amikeep-x by reboot (stateful: class stateful)");
+    assert_eq!(rows[1][2].text, "amikeep-x as reboot (stateful: class stateful)");
+}

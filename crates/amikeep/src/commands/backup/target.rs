@@ -12,11 +12,15 @@ use amikeep_domain::decision::resolve_class;
 use amikeep_domain::id::{AccountName, InstanceId, PolicyName};
 use amikeep_domain::instance::Instance;
 use amikeep_domain::policy::{Enabled, Policy, PolicySet};
+use amikeep_engine::next_step_once;
 use tokio::task::JoinSet;
 
 use crate::cli::BackupArgs;
 use crate::exit::UsageError;
 use crate::wiring::Clouds;
+
+/// Of several instances that were named none is backed up unless all can be, and that must not be left to guess.
+const NOTHING_DONE: &str = "nothing was backed up";
 
 /// What is to be backed up, and as part of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +48,9 @@ pub(super) async fn find(config: &Config, clouds: &Clouds, args: &BackupArgs) ->
         set.policies.values().filter(|policy| args.policy.as_ref().is_none_or(|name| *name == policy.name));
     let accounts: BTreeSet<&AccountName> = candidates.flat_map(|policy| &policy.accounts).collect();
     let found = ask(clouds, &accounts, &ids).await;
-    if let Some(missing) = ids.iter().find(|id| !found.instances.contains_key(id)) {
-        return Err(not_found(missing, set, &accounts, &found.silent));
+    let missing: Vec<&InstanceId> = ids.iter().filter(|id| !found.instances.contains_key(id)).collect();
+    if !missing.is_empty() {
+        return Err(not_found(&missing, set, &accounts, &found));
     }
     let mut refused = Vec::new();
     let mut targets = Vec::new();
@@ -61,7 +66,11 @@ pub(super) async fn find(config: &Config, clouds: &Clouds, args: &BackupArgs) ->
             Err(error) => refused.push(format!("{instance}: {error}")),
         }
     }
-    if refused.is_empty() { Ok(targets) } else { Err(UsageError(refused.join("\n")).into()) }
+    if refused.is_empty() {
+        return Ok(targets);
+    }
+    refused.push(NOTHING_DONE.to_owned());
+    Err(UsageError(refused.join("\n")).into())
 }
 
 /// What can be told without asking EC2.
@@ -101,25 +110,37 @@ async fn ask(clouds: &Clouds, accounts: &BTreeSet<&AccountName>, ids: &[Instance
                 }
             }
             Err(error) => {
-                found.silent.insert(account, error.to_string());
+                found.silent.insert(account, format!("{error}\n  next step: {}", next_step_once(&error)));
             }
         }
     }
     found
 }
 
+/// That instances were not found, or could not be looked up as long as an account says nothing.
 fn not_found(
-    instance: &InstanceId,
+    missing: &[&InstanceId],
     set: &PolicySet,
     accounts: &BTreeSet<&AccountName>,
-    silent: &BTreeMap<AccountName, String>,
+    found: &Found,
 ) -> anyhow::Error {
+    let missing = missing.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
     let region = |name: &AccountName| set.accounts.get(name).map(|rules| format!(" ({})", rules.region));
-    let asked: Vec<String> =
-        accounts.iter().map(|name| format!("{name}{}", region(name).unwrap_or_default())).collect();
-    let found = format!("instance {instance} was not found; accounts asked: {}", asked.join(", "));
-    let silent = silent.iter().map(|(account, error)| format!("account {account} did not answer: {error}"));
-    anyhow::anyhow!(std::iter::once(found).chain(silent).collect::<Vec<_>>().join("\n"))
+    let answered = accounts.iter().filter(|name| !found.silent.contains_key(**name));
+    let answered: Vec<String> = answered.map(|name| format!("{name}{}", region(name).unwrap_or_default())).collect();
+    let what = match (answered.as_slice(), found.silent.is_empty()) {
+        (asked, true) => format!("instance {missing} was not found; accounts asked: {}", asked.join(", ")),
+        ([], false) => format!("instance {missing} could not be looked up"),
+        (asked, false) => format!(
+            "instance {missing} was not found in {}; it may be in an account that did not answer",
+            asked.join(", ")
+        ),
+    };
+    let silent = found.silent.iter().map(|(account, error)| {
+        format!("account {account}{} did not answer: {error}", region(account).unwrap_or_default())
+    });
+    let lines: Vec<String> = std::iter::once(what).chain(silent).chain([NOTHING_DONE.to_owned()]).collect();
+    anyhow::anyhow!(lines.join("\n"))
 }
 
 /// The account and the policy for an instance that was found in these places.
@@ -252,6 +273,30 @@ mod tests {
     fn check(arguments: &[&str]) -> String {
         let config = amikeep_config::parse(FILE, "test.toml").unwrap().config;
         check_arguments(&config.policy_set, &args(arguments)).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn an_account_that_says_nothing_is_no_proof_that_an_instance_is_not_there() {
+        let set = amikeep_config::parse(FILE, "test.toml").unwrap().config.policy_set;
+        let (one, two, id) = ("one".parse().unwrap(), "two".parse().unwrap(), "i-0123456789abcdef0".parse().unwrap());
+        let said = |found: &Found| not_found(&[&id], &set, &[&one, &two].into(), found).to_string();
+        let all_answered = said(&Found::default());
+        assert!(
+            all_answered
+                .starts_with("instance i-0123456789abcdef0 was not found; accounts asked: one (eu-central-1), two")
+        );
+        let silent = |names: &[&AccountName]| Found {
+            silent: names.iter().map(|name| ((*name).clone(), "no credentials".to_owned())).collect(),
+            ..Found::default()
+        };
+        let none_answered = said(&silent(&[&one, &two]));
+        assert!(
+            none_answered.contains("could not be looked up") && !none_answered.contains("not found"),
+            "{none_answered}"
+        );
+        let one_answered = said(&silent(&[&two]));
+        assert!(one_answered.contains("not found in one") && one_answered.contains("account two"), "{one_answered}");
+        assert!([all_answered, none_answered, one_answered].iter().all(|text| text.ends_with(NOTHING_DONE)));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::path::Path;
 use amikeep_cloud::{Action, Cloud, CloudError, InstanceQuery, ProbeOutcome};
 use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::Config;
-use amikeep_domain::id::InstanceId;
+use amikeep_domain::id::{AccountName, InstanceId};
 use amikeep_domain::instance::{Instance, InstanceState};
-use amikeep_domain::policy::PolicySet;
-use amikeep_engine::next_step;
-use amikeep_view::check::{Account, Finding, Permission};
+use amikeep_domain::policy::{Enabled, Policy, PolicySet};
+use amikeep_engine::next_step_once;
+use amikeep_view::check::{Account, Finding, Matches, Permission};
 use tokio::task::JoinSet;
 
 use crate::wiring;
@@ -20,6 +20,8 @@ pub(super) struct Asked {
     pub(super) account: Account,
     /// What is wrong, and what to do.
     problems: Vec<Problem>,
+    /// What is doubtful.
+    doubts: Vec<Problem>,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,15 @@ struct Problem {
 impl Asked {
     /// The problems as findings about the account's table. No line is to blame for them.
     pub(super) fn findings(&self, file: &Path) -> Vec<Finding> {
+        self.told(&self.problems, file)
+    }
+
+    /// What is doubtful, in the same way.
+    pub(super) fn warnings(&self, file: &Path) -> Vec<Finding> {
+        self.told(&self.doubts, file)
+    }
+
+    fn told(&self, problems: &[Problem], file: &Path) -> Vec<Finding> {
         let finding = |problem: &Problem| Finding {
             file: file.display().to_string(),
             line: None,
@@ -39,7 +50,7 @@ impl Asked {
             message: problem.message.clone(),
             suggestion: problem.next_step.clone(),
         };
-        self.problems.iter().map(finding).collect()
+        problems.iter().map(finding).collect()
     }
 
     fn failed(mut self, message: String, next_step: Option<String>) -> Self {
@@ -56,7 +67,7 @@ pub(super) async fn ask(config: &Config) -> Vec<Asked> {
         let account = account.clone();
         let (owner, set) = (config.daemon.owner.clone(), config.policy_set.clone());
         questions.spawn(async move {
-            let asked = Asked { account: unknown(&account), problems: Vec::new() };
+            let asked = Asked { account: unknown(&account), problems: Vec::new(), doubts: Vec::new() };
             match AwsCloud::connect(wiring::aws_account(&account, &owner)).await {
                 Ok(cloud) => ask_account(&cloud, &account, &set, asked).await,
                 Err(error) => asked.failed(error.to_string(), None),
@@ -79,6 +90,7 @@ fn unknown(account: &amikeep_config::Account) -> Account {
         region: account.region.to_string(),
         arn: None,
         error: None,
+        matches: Vec::new(),
         permissions: Vec::new(),
     }
 }
@@ -91,7 +103,7 @@ async fn ask_account(
 ) -> Asked {
     let identity = match cloud.observe_identity().await {
         Ok(identity) => identity,
-        Err(error) => return asked.failed(error.to_string(), Some(next_step(&error))),
+        Err(error) => return asked.failed(error.to_string(), Some(next_step_once(&error))),
     };
     asked.account.account = Some(identity.account.to_string());
     asked.account.arn = Some(identity.arn.clone());
@@ -100,14 +112,40 @@ async fn ask_account(
         return asked.failed(message, Some("correct account_id, or give the account other credentials".to_owned()));
     }
     // Without a listing there is no instance to ask about; why there is none shows at its own permission.
-    let instances = cloud.observe_instances(InstanceQuery::All).await.unwrap_or_default();
-    let instance = to_ask_about(&instances, set);
+    let listed = cloud.observe_instances(InstanceQuery::All).await;
+    let instance = to_ask_about(listed.as_deref().unwrap_or_default(), set);
+    if let Ok(instances) = &listed {
+        asked.account.matches = matches(instances, &configured.name, set);
+        asked.doubts = doubts(&asked.account.matches, instance.as_ref());
+    }
     for action in Action::ALL {
         let outcome = cloud.probe(action, instance.clone()).await;
         asked.problems.extend(problem(action, &outcome, &identity.arn));
         asked.account.permissions.push(permission(action, outcome));
     }
     asked
+}
+
+/// How many instances each policy of the account would image if it fired now.
+fn matches(instances: &[Instance], account: &AccountName, set: &PolicySet) -> Vec<Matches> {
+    let fires_here = |it: &&Policy| it.enabled == Enabled::Yes && it.accounts.contains(account);
+    let count = |policy: &Policy| instances.iter().filter(|it| policy.select.matches(it)).count();
+    let policies = set.policies.values().filter(fires_here);
+    policies.map(|it| Matches { policy: it.name.to_string(), instances: count(it) }).collect()
+}
+
+fn doubts(matches: &[Matches], to_ask_about: Option<&InstanceId>) -> Vec<Problem> {
+    let no_match = |it: &Matches| Problem {
+        message: format!("policy {} matches no instance now, so it would back up nothing", it.policy),
+        next_step: Some(
+            "compare its `select` with the tags of the instances, and the region of the account".to_owned(),
+        ),
+    };
+    let unasked = to_ask_about.is_none().then(|| Problem {
+        message: "there is no instance to ask about, so not every permission could be checked".to_owned(),
+        next_step: Some("check again when there is one that is running or stopped".to_owned()),
+    });
+    matches.iter().filter(|it| it.instances == 0).map(no_match).chain(unasked).collect()
 }
 
 /// An instance that EC2 would image, best one that a policy covers: permissions may depend on its tags.
@@ -146,7 +184,7 @@ fn problem(action: Action, outcome: &Result<ProbeOutcome, CloudError>, arn: &str
         Ok(ProbeOutcome::Allowed | ProbeOutcome::NotChecked(_)) => None,
         Err(error) => Some(Problem {
             message: format!("{action} could not be asked for: {error}"),
-            next_step: Some(next_step(error)),
+            next_step: Some(next_step_once(error)),
         }),
     }
 }
@@ -173,6 +211,15 @@ mod tests {
         let not_checked = Ok(ProbeOutcome::NotChecked("there is no instance to ask about".to_owned()));
         assert!(problem(Action::CreateImage, &not_checked, ARN).is_none());
         assert_eq!(permission(Action::AssumeRole, not_checked).action, "sts:AssumeRole");
+    }
+
+    #[test]
+    fn a_policy_that_matches_nothing_and_an_account_without_instances_are_doubtful() {
+        let matches = |instances| [Matches { policy: "nightly".to_owned(), instances }];
+        let id: InstanceId = "i-0123456789abcdef0".parse().unwrap();
+        assert!(doubts(&matches(2), Some(&id)).is_empty());
+        assert!(doubts(&matches(0), Some(&id))[0].message.contains("nightly"));
+        assert!(doubts(&matches(2), None)[0].message.contains("no instance to ask about"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::commands::demo::fleet;
 use crate::commands::demo::scratch::{Files, Scratch};
 use crate::commands::demo::week;
 use crate::ctx::Ctx;
+use crate::exit::{Exit, Told};
 use crate::output::{heading, paint};
 use crate::progress::Bars;
 
@@ -187,7 +188,7 @@ impl<'a> Teller<'a> {
         if scratch.files() == Files::Keep {
             let config = week::config_path(scratch.path());
             self.say(&format!(
-                "\nThe files of this week are kept. Look around with\n\n    amikeep --config {} history",
+                "\nThe files of this week are kept. The simulated EC2 is gone, so what only reads them works:\n\n    export AMIKEEP_CONFIG={}\n    amikeep history, amikeep show JOB, amikeep images, amikeep plan",
                 config.display()
             ))?;
         }
@@ -199,7 +200,9 @@ impl<'a> Teller<'a> {
         if self.ctx.format == Format::Json {
             return Ok(());
         }
-        Ok(self.bars.suspend(|| self.ctx.output.line(text))?)
+        self.bars.suspend(|| self.ctx.output.line(text))?;
+        // Nobody listens any more, so there is nothing to go on for.
+        if self.ctx.output.is_closed() { Err(Told(Exit::Done).into()) } else { Ok(()) }
     }
 
     /// The bar is not in the way of what is printed last.

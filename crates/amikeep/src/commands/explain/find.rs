@@ -6,7 +6,7 @@ use amikeep_cloud::{Cloud, CloudError, InstanceQuery};
 use amikeep_config::Config;
 use amikeep_domain::id::{AccountId, AccountName, InstanceId};
 use amikeep_domain::instance::Instance;
-use amikeep_engine::next_step;
+use amikeep_engine::next_step_once;
 use amikeep_view::explain::Found;
 use tokio::task::JoinSet;
 
@@ -50,7 +50,7 @@ impl Search {
         let (account, instance) = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let next_step = next_step(&error);
+                let next_step = next_step_once(&error);
                 return self
                     .failures
                     .push(format!("account {name} could not be asked: {error}\n  next step: {next_step}"));
