@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_command_does_not_tell_what_the_sdk_warns_of() {
-        assert!(!filter(Purpose::Command, 0).would_enable("aws_config::meta::credentials::chain", &Level::WARN));
-        assert!(filter(Purpose::Command, 1).would_enable("aws_config::meta::credentials::chain", &Level::WARN));
-        assert!(filter(Purpose::Service, 0).would_enable("aws_config::meta::credentials::chain", &Level::WARN));
+        assert!(!filter(Purpose::Command, 0).would_enable("aws_anything::credentials::chain", &Level::WARN));
+        assert!(filter(Purpose::Command, 1).would_enable("aws_anything::credentials::chain", &Level::WARN));
+        assert!(filter(Purpose::Service, 0).would_enable("aws_anything::credentials::chain", &Level::WARN));
     }
 
     #[test]

@@ -4,7 +4,8 @@ pub(super) const LONG_ABOUT: &str = "\
 amikeep backs up EC2 instances as Amazon Machine Images (AMIs).
 
 Policies in a TOML file say which instances are imaged, when, how (with a reboot or without one; freezing \
-is not built yet) and how long the images are kept (deleting is not built yet, either: nothing is deleted). `amikeep daemon` does the work; every other command can be run beside it at any time, and all but \
+is not built yet) and how long the images are kept (deleting is not built yet, either: nothing is deleted). \
+`amikeep daemon` does the work; every other command can be run beside it at any time, and all but \
 `backup` change nothing.";
 
 pub(super) const AFTER_HELP: &str = "\

@@ -224,8 +224,9 @@ fn warn_frequent(schedule: &Schedule, at: &At, findings: &mut Findings<'_>) {
     let fires: Vec<Timestamp> = std::iter::once(first).chain(schedule.between(first, until)).take(FIRES_MAX).collect();
     let shortest = fires.windows(2).map(|pair| pair[1].duration_since(pair[0])).min();
     if shortest.is_some_and(|interval| interval < INTERVAL_MIN) {
-        findings
-            .warn(at, "fires more often than every 5 minutes, while an image takes longer than that")
-            .suggest("a job waits while an image of its instance is pending, and is skipped when its start_within ends; choose a longer interval");
+        findings.warn(at, "fires more often than every 5 minutes, while an image takes longer than that").suggest(
+            "a job waits while an image of its instance is pending, and is skipped when its start_within ends; choose \
+                 a longer interval",
+        );
     }
 }

@@ -188,7 +188,8 @@ impl<'a> Teller<'a> {
         if scratch.files() == Files::Keep {
             let config = week::config_path(scratch.path());
             self.say(&format!(
-                "\nThe files of this week are kept. The simulated EC2 is gone, so what only reads them works:\n\n    export AMIKEEP_CONFIG={}\n    amikeep history, amikeep show JOB, amikeep images, amikeep plan",
+                "\nThe files of this week are kept. The simulated EC2 is gone, so what only reads them works:\n\n    \
+                 export AMIKEEP_CONFIG={}\n    amikeep history, amikeep show JOB, amikeep images, amikeep plan",
                 config.display()
             ))?;
         }
