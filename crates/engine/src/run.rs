@@ -20,7 +20,7 @@ use crate::error::EngineError;
 /// How often the ledger is asked for requests of operators, and the watchdog is told that the loop lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// The engine looks at least this often, whatever anybody's timer says: clocks are set, and hosts are suspended.
-const SLEEP_MAX: SignedDuration = SignedDuration::from_secs(30);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(30);
 /// A ledger that fails (a full disk) is tried again after this.
 const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(15);
 
@@ -89,6 +89,7 @@ impl<C: Cloud> Engine<C> {
     pub async fn run(mut self, handle: Handle<C>) -> Result<(), EngineError> {
         let mut ringer = Some(self.start_ringer(&handle.doorbell).await?);
         let mut wake_at = self.tick_or_report().await;
+        let mut ticked_at = Instant::now();
         info!(open_jobs = self.state.jobs.len(), "ready, with {} open job(s)", self.state.jobs.len());
         let mut pulse = Pulse { beat: handle.beat, last_at: None };
         let mut inbox = Inbox { doorbell: handle.doorbell, control: handle.control, shutdown: handle.shutdown };
@@ -100,7 +101,7 @@ impl<C: Cloud> Engine<C> {
             }
             match woken {
                 Woken::Shutdown => break,
-                Woken::Idle if !self.has_requests().await => continue,
+                Woken::Idle if ticked_at.elapsed() < LOOK_EVERY_MAX && !self.has_requests().await => continue,
                 Woken::Control(Control::Replace { policy_set, clouds }) => {
                     self.replace(policy_set, clouds);
                     if let Some(ringer) = ringer.take() {
@@ -113,6 +114,7 @@ impl<C: Cloud> Engine<C> {
             }
             if self.rest_until.take_if(|until| *until <= Instant::now()).is_some() || self.rest_until.is_none() {
                 wake_at = self.tick_or_report().await;
+                ticked_at = Instant::now();
             }
         }
         if let Some(ringer) = ringer {
@@ -129,9 +131,9 @@ impl<C: Cloud> Engine<C> {
     }
 
     async fn wait(&mut self, inbox: &mut Inbox<C>, wake_at: Timestamp) -> Woken<C> {
-        let sleep = wake_at.duration_since(self.ctx.now()).clamp(SignedDuration::ZERO, SLEEP_MAX);
+        let sleep = wake_at.duration_since(self.ctx.now()).max(SignedDuration::ZERO).unsigned_abs();
         // Never shorter than this, so that a plan that wants to be asked again at once cannot take a whole core.
-        let sleep = sleep.unsigned_abs().max(Duration::from_millis(5));
+        let sleep = sleep.max(Duration::from_millis(5));
         let busy = self.is_busy();
         let ended = tokio::select! {
             biased;
@@ -155,15 +157,18 @@ impl<C: Cloud> Engine<C> {
             error!("nothing can be written down, so nothing is done: {error}");
         }
         self.rest_until = Some(Instant::now() + LEDGER_RETRY_AFTER);
-        let after = SignedDuration::try_from(LEDGER_RETRY_AFTER).unwrap_or(SLEEP_MAX);
-        amikeep_domain::policy::saturating_add(self.ctx.now(), after)
+        self.now_and(LEDGER_RETRY_AFTER)
+    }
+
+    fn now_and(&self, wait: Duration) -> Timestamp {
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        amikeep_domain::policy::saturating_add(self.ctx.now(), wait)
     }
 
     /// The daemon outlives a ledger that fails: nothing is sent meanwhile, and what is missed is written down later.
     async fn tick_or_report(&mut self) -> Timestamp {
-        let later = amikeep_domain::policy::saturating_add(self.ctx.now(), SLEEP_MAX);
         match self.tick().await {
-            Ok(plan) => plan.wake_at.unwrap_or(later),
+            Ok(plan) => plan.wake_at.unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX)),
             Err(error) => self.later_since(&error),
         }
     }

@@ -72,6 +72,18 @@ async fn a_lost_reply_is_settled_although_the_image_is_invisible_for_minutes() {
 }
 
 #[tokio::test]
+async fn a_duplicate_that_turns_out_to_be_our_own_is_adopted() {
+    // The image stays invisible for longer than the configured lag, so the same name is sent again, and EC2 refuses it.
+    let fleet = world().instance(spec(1)).fault(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect));
+    let mut house = House::new(fleet.describe_lag(SignedDuration::from_mins(8)), vec![policy("nightly", "stateful")]);
+    house.live_until("2026-11-22T05:00:00Z").await;
+    assert_all_succeeded(&mut house, 1).await;
+    audit(&mut house).await;
+    assert_eq!(house.world.count(Action::CreateImage), 2);
+    assert_eq!(house.world.images().len(), 1);
+}
+
+#[tokio::test]
 async fn a_request_that_never_arrived_is_sent_again_under_the_same_name() {
     for outcome in [FaultOutcome::LostBeforeEffect, FaultOutcome::Garbage, refusal(500, "InternalError")] {
         let mut house = nightly("stateful", Some(Fault::on(Action::CreateImage, outcome)));
