@@ -39,8 +39,7 @@ pub(crate) enum Report {
     /// Events were written down, but for some.
     Recorded {
         asked: Vec<JobId>,
-        moved: Vec<Job>,
-        failed: Option<LedgerError>,
+        recorded: Recorded,
     },
     /// EC2 was asked about images: which jobs were looked at, which images were absent, which jobs moved on.
     Looked(Looked),
@@ -67,8 +66,15 @@ pub(crate) struct Looked {
     pub(crate) asked: Vec<JobId>,
     pub(crate) absent: Vec<JobId>,
     pub(crate) seen: Vec<JobId>,
-    pub(crate) moved: Vec<Job>,
+    pub(crate) recorded: Recorded,
     pub(crate) error: Option<CloudError>,
+}
+
+/// Jobs as the ledger has them now, and why some could not be written down.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) moved: Vec<Job>,
+    pub(crate) failed: Option<LedgerError>,
 }
 
 impl State {
@@ -79,8 +85,7 @@ impl State {
             Report::Identity { .. } | Report::Inventory { .. } | Report::Instances { .. } => Ok(()),
             Report::Looked(looked) => {
                 self.busy.retain(|job| !looked.asked.contains(job));
-                self.take_jobs(looked.moved);
-                Ok(())
+                self.take_recorded(looked.recorded)
             }
             Report::Fired { policy, account, jobs, .. } => {
                 self.take_report(Report::Fired { policy, account, cursor: None, jobs }, now)
@@ -112,15 +117,11 @@ impl State {
                 }
             }
             Report::Jobs(jobs) => self.take_jobs(jobs),
-            Report::Recorded { asked, moved, failed } => {
-                self.take_jobs(moved);
+            Report::Recorded { asked, recorded } => {
                 self.busy.retain(|job| !asked.contains(job));
-                if let Some(error) = failed {
-                    self.reload = true;
-                    return Err(error);
-                }
+                return self.take_recorded(recorded);
             }
-            Report::Looked(looked) => self.take_looked(looked, now),
+            Report::Looked(looked) => return self.take_looked(looked, now),
             Report::Cursor(cursor) => {
                 let key = (cursor.policy.clone(), cursor.account.clone());
                 self.recording.remove(&key);
@@ -189,7 +190,18 @@ impl State {
         }
     }
 
-    fn take_looked(&mut self, looked: Looked, now: Timestamp) {
+    fn take_recorded(&mut self, recorded: Recorded) -> Result<(), LedgerError> {
+        self.take_jobs(recorded.moved);
+        match recorded.failed {
+            None => Ok(()),
+            Some(error) => {
+                self.reload = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn take_looked(&mut self, looked: Looked, now: Timestamp) -> Result<(), LedgerError> {
         let view = self.view(&looked.account);
         view.reading.remove(&looked.reading);
         view.looked_at.extend(looked.asked.iter().map(|job| (*job, looked.at)));
@@ -206,6 +218,33 @@ impl State {
             Some(error) => self.take_read_error(&looked.account, &error, now),
             None => self.read_succeeded(&looked.account),
         }
-        self.take_jobs(looked.moved);
+        self.take_recorded(looked.recorded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_could_not_be_written_down_blocks_no_further_look() {
+        let job = JobId::new(Timestamp::UNIX_EPOCH, [1; 10]);
+        let account: AccountName = "default".parse().unwrap();
+        let mut state = State::default();
+        state.view(&account).reading.insert(Reading::Images);
+        state.busy.insert(job);
+        let failed = Some(LedgerError::UnknownJob { job });
+        let looked = Looked {
+            account: account.clone(),
+            reading: Reading::Images,
+            at: Timestamp::UNIX_EPOCH,
+            asked: vec![job],
+            absent: Vec::new(),
+            seen: vec![job],
+            recorded: Recorded { moved: Vec::new(), failed },
+            error: None,
+        };
+        assert!(state.take_report(Report::Looked(looked), Timestamp::UNIX_EPOCH).is_err());
+        assert!(state.view(&account).reading.is_empty() && state.busy.is_empty() && state.reload);
     }
 }

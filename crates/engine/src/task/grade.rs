@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::context::Context;
 use crate::report::{Looked, Report};
+use crate::task::record::record_changes;
 
 pub(crate) async fn write_grades<C: Cloud>(
     ctx: &Context<C>,
@@ -29,13 +30,9 @@ pub(crate) async fn write_grades<C: Cloud>(
         Err(_) if 1 < jobs.len() => write_one_by_one(ctx, &account, grade, jobs).await,
         Err(error) => (graded(jobs, Some(&error)), None),
     };
-    match ctx.ledger.record_events(&changes, ctx.now()).await {
-        Ok(moved) => {
-            let (absent, seen) = (Vec::new(), Vec::new());
-            Report::Looked(Looked { account, reading: Reading::Grades, at, asked, absent, seen, moved, error })
-        }
-        Err(error) => Report::LedgerFailed { jobs: asked, recording: None, error },
-    }
+    let recorded = record_changes(ctx, &changes).await;
+    let (absent, seen) = (Vec::new(), Vec::new());
+    Report::Looked(Looked { account, reading: Reading::Grades, at, asked, absent, seen, recorded, error })
 }
 
 async fn write<C: Cloud>(

@@ -10,7 +10,8 @@ use amikeep_domain::plan::Reading;
 
 use crate::context::Context;
 use crate::judge::judge_look_up;
-use crate::report::{Looked, Report};
+use crate::report::{Looked, Recorded, Report};
+use crate::task::record::record_changes;
 
 pub(crate) async fn look_up_names<C: Cloud>(ctx: &Context<C>, account: AccountName, jobs: Vec<Job>) -> Report {
     let at = ctx.now();
@@ -18,22 +19,22 @@ pub(crate) async fn look_up_names<C: Cloud>(ctx: &Context<C>, account: AccountNa
     let names = jobs.iter().filter_map(|job| job.intent.as_ref().map(|intent| intent.name.clone())).collect();
     let ask = |cloud: Arc<C>| async move { cloud.observe_images(ImageQuery::Names(names)).await };
     let answer = ctx.call(&account, Action::DescribeImages, ask).await;
-    let looked = |moved, error| {
+    let looked = |recorded, error| {
         let (absent, seen) = (Vec::new(), Vec::new());
         Report::Looked(Looked {
             account: account.clone(),
             reading: Reading::Names,
             at,
-            asked: asked.clone(),
+            asked,
             absent,
             seen,
-            moved,
+            recorded,
             error,
         })
     };
     let images = match answer {
         Ok(images) => images,
-        Err(error) => return looked(Vec::new(), Some(error)),
+        Err(error) => return looked(Recorded::default(), Some(error)),
     };
     let by_name: BTreeMap<&str, &SeenImage> = images.iter().map(|image| (image.name.as_str(), image)).collect();
     let lag = ctx.visibility_lag(&account);
@@ -45,8 +46,5 @@ pub(crate) async fn look_up_names<C: Cloud>(ctx: &Context<C>, account: AccountNa
             Some((job, event))
         })
         .collect();
-    match ctx.ledger.record_events(&changes, ctx.now()).await {
-        Ok(moved) => looked(moved, None),
-        Err(error) => Report::LedgerFailed { jobs: asked, recording: None, error },
-    }
+    looked(record_changes(ctx, &changes).await, None)
 }

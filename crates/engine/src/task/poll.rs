@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::context::Context;
 use crate::judge::{ImageVerdict, finish, judge_image, offline_holds};
 use crate::report::{Looked, Report};
+use crate::task::record::record_changes;
 
 /// What one look found.
 #[derive(Default)]
@@ -42,13 +43,9 @@ pub(crate) async fn poll_images<C: Cloud>(
         Ok((found, error)) => (found, error),
         Err(error) => (Found::default(), Some(error)),
     };
-    match ctx.ledger.record_events(&found.changes, ctx.now()).await {
-        Ok(moved) => {
-            let Found { absent, seen, .. } = found;
-            Report::Looked(Looked { account, reading: Reading::Images, at, asked, absent, seen, moved, error })
-        }
-        Err(error) => Report::LedgerFailed { jobs: asked, recording: None, error },
-    }
+    let recorded = record_changes(ctx, &found.changes).await;
+    let Found { absent, seen, .. } = found;
+    Report::Looked(Looked { account, reading: Reading::Images, at, asked, absent, seen, recorded, error })
 }
 
 /// Everything that can be told; with the error of a further question, which leaves what depends on it for the next look.

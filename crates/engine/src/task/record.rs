@@ -9,7 +9,7 @@ use amikeep_ledger::{FirePlan, FireRun, NewJob};
 use tracing::{info, warn};
 
 use crate::context::Context;
-use crate::report::Report;
+use crate::report::{Recorded, Report};
 
 pub(crate) async fn cursor<C: Cloud>(ctx: &Context<C>, cursor: Cursor, reason: Option<StartReason>) -> Report {
     if let Err(error) = ctx.ledger.record_cursor(&cursor).await {
@@ -123,21 +123,27 @@ const EVENTS_PER_COMMIT_MAX: usize = 500;
 
 /// Events that need no call to EC2: all that a plan has of them.
 pub(crate) async fn events<C: Cloud>(ctx: &Context<C>, changes: Vec<(Job, JobEvent)>) -> Report {
-    let (mut moved, mut failed) = (Vec::new(), None);
+    let recorded = record_changes(ctx, &changes).await;
+    Report::Recorded { asked: changes.into_iter().map(|(job, _)| job.id).collect(), recorded }
+}
+
+/// Writes events down in few commits. One job that cannot be written must not hold up the others, so a commit that fails
+/// is taken apart.
+pub(crate) async fn record_changes<C: Cloud>(ctx: &Context<C>, changes: &[(Job, JobEvent)]) -> Recorded {
+    let mut recorded = Recorded::default();
     for chunk in changes.chunks(EVENTS_PER_COMMIT_MAX) {
         match ctx.ledger.record_events(chunk, ctx.now()).await {
-            Ok(jobs) => moved.extend(jobs),
-            // One job that cannot be written must not hold up the others.
+            Ok(jobs) => recorded.moved.extend(jobs),
             Err(_) if 1 < chunk.len() => {
                 for (job, event) in chunk {
                     match ctx.ledger.record_event(job, event, ctx.now()).await {
-                        Ok(job) => moved.push(job),
-                        Err(error) => failed = Some(error),
+                        Ok(job) => recorded.moved.push(job),
+                        Err(error) => recorded.failed = Some(error),
                     }
                 }
             }
-            Err(error) => failed = Some(error),
+            Err(error) => recorded.failed = Some(error),
         }
     }
-    Report::Recorded { asked: changes.into_iter().map(|(job, _)| job.id).collect(), moved, failed }
+    recorded
 }
