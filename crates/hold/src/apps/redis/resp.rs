@@ -1,0 +1,187 @@
+//! Redis's protocol, as much of it as a few questions take.
+//!
+//! It owns bytes and limits: no answer is waited for beyond its time or kept beyond its size. It knows no command.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::apps::AppError;
+use crate::apps::redis::url::{Place, RedisAddress};
+
+/// INFO is a few kilobytes; it has a line for each database.
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+
+/// An answer to one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Text, short or long.
+    Text(String),
+    /// A number.
+    Number(i64),
+    /// There is nothing.
+    Nothing,
+    /// Redis says no, and why.
+    Refusal(String),
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Stream {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+}
+
+/// One connection, on which one question is asked at a time.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: BufReader<Stream>,
+    /// After a failure nobody knows which answer belongs to which question.
+    is_broken: bool,
+}
+
+impl Connection {
+    /// `limit` is for connecting, and for each wait for a part of an answer.
+    pub(super) fn open(address: &RedisAddress, limit: Duration) -> Result<Self, AppError> {
+        let stream = connect(address, limit);
+        let stream = stream.map_err(|source| AppError::Connection { doing: "connect to Redis", source })?;
+        Ok(Self { stream: BufReader::new(stream), is_broken: false })
+    }
+
+    pub(super) fn ask(&mut self, words: &[&str]) -> io::Result<Reply> {
+        if self.is_broken {
+            return Err(io::Error::from(ErrorKind::NotConnected));
+        }
+        self.is_broken = true;
+        self.stream.get_mut().write_all(&question(words))?;
+        let reply = read_reply(&mut self.stream)?;
+        self.is_broken = false;
+        Ok(reply)
+    }
+}
+
+fn connect(address: &RedisAddress, limit: Duration) -> io::Result<Stream> {
+    match &address.place {
+        Place::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(limit))?;
+            stream.set_write_timeout(Some(limit))?;
+            Ok(Stream::Unix(stream))
+        }
+        Place::Tcp { host, port } => {
+            let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+            for place in std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), *port))? {
+                match TcpStream::connect_timeout(&place, limit) {
+                    Ok(stream) => {
+                        stream.set_nodelay(true)?;
+                        stream.set_read_timeout(Some(limit))?;
+                        stream.set_write_timeout(Some(limit))?;
+                        return Ok(Stream::Tcp(stream));
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+    }
+}
+
+/// Words with their lengths, so that no word can be taken for a command.
+fn question(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    bytes
+}
+
+fn read_reply(from: &mut impl BufRead) -> io::Result<Reply> {
+    let garbage = || io::Error::from(ErrorKind::InvalidData);
+    let line = read_line(from)?;
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(garbage)?;
+    match kind {
+        "+" => Ok(Reply::Text(rest.to_owned())),
+        "-" => Ok(Reply::Refusal(rest.to_owned())),
+        ":" => rest.parse().map(Reply::Number).map_err(|_| garbage()),
+        "$" if rest == "-1" => Ok(Reply::Nothing),
+        "$" => {
+            let length: u64 = rest.parse().map_err(|_| garbage())?;
+            if ANSWER_BYTES_MAX < length {
+                return Err(garbage());
+            }
+            let mut bytes = Vec::new();
+            from.take(length).read_to_end(&mut bytes)?;
+            let end = read_line(from)?;
+            if bytes.len() as u64 != length || !end.is_empty() {
+                return Err(garbage());
+            }
+            Ok(Reply::Text(String::from_utf8_lossy(&bytes).into_owned()))
+        }
+        _ => Err(garbage()),
+    }
+}
+
+fn read_line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = Vec::new();
+    from.take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line)?;
+    let text = line.strip_suffix(b"\r\n").ok_or_else(|| io::Error::from(ErrorKind::UnexpectedEof))?;
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> io::Result<Reply> {
+        read_reply(&mut BufReader::new(bytes))
+    }
+
+    #[test]
+    fn answers_are_read_as_they_are() {
+        assert_eq!(read(b"+OK\r\n").unwrap(), Reply::Text("OK".into()));
+        assert_eq!(read(b"-ERR no\r\n").unwrap(), Reply::Refusal("ERR no".into()));
+        assert_eq!(read(b":-12\r\n").unwrap(), Reply::Number(-12));
+        assert_eq!(read(b"$5\r\na\r\nbc\r\n").unwrap(), Reply::Text("a\r\nbc".into()));
+        assert_eq!(read(b"$0\r\n\r\n").unwrap(), Reply::Text(String::new()));
+        assert_eq!(read(b"$-1\r\n").unwrap(), Reply::Nothing);
+    }
+
+    #[test]
+    fn what_is_cut_off_too_long_or_unknown_is_an_error() {
+        for bytes in [
+            &b""[..],
+            b"+OK",
+            b"$5\r\nab",
+            b"$2\r\nabc\r\n",
+            b"$9999999\r\n",
+            b"$x\r\n",
+            b"*1\r\n+a\r\n",
+            b"HTTP/1.1\r\n",
+        ] {
+            assert!(read(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn a_word_is_sent_with_its_length_and_cannot_become_a_command() {
+        assert_eq!(question(&["AUTH", "a\r\nFLUSHALL"]), b"*2\r\n$4\r\nAUTH\r\n$11\r\na\r\nFLUSHALL\r\n");
+    }
+}

@@ -1,0 +1,134 @@
+//! Where a Redis is, and as whom to speak to it: `redis://user:password@host:port` or `unix://user:password@/path`.
+//!
+//! It owns the form of the address. Its errors must never quote it, since it holds a password.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::apps::{AppError, Secret};
+
+/// Where Redis listens unless told otherwise.
+const PORT: u16 = 6379;
+
+/// An address with its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisAddress {
+    pub(super) place: Place,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+impl FromStr for RedisAddress {
+    type Err = AppError;
+
+    fn from_str(text: &str) -> Result<Self, AppError> {
+        let wrong = |why| AppError::Address { why };
+        let (scheme, rest) = text.trim().split_once("://").ok_or(wrong("it has no `://`"))?;
+        let (credentials, place) = match rest.rsplit_once('@') {
+            Some((credentials, place)) => (credentials, place),
+            None => ("", rest),
+        };
+        let place = match scheme {
+            "redis" => tcp(place)?,
+            "unix" if place.starts_with('/') => Place::Unix(decode(place)?.into()),
+            "unix" => return Err(wrong("the path of the socket must begin with `/`")),
+            "rediss" => return Err(wrong("connections with TLS are not built; use the local socket")),
+            _ => return Err(wrong("it must begin with `redis://` or `unix://`")),
+        };
+        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        let given = |text: &str| if text.is_empty() { Ok(None) } else { decode(text).map(Some) };
+        let (user, password) = (given(user)?, given(password)?.map(Secret::new));
+        if user.is_some() && password.is_none() {
+            return Err(wrong("it has a user and no password"));
+        }
+        Ok(Self { place, user, password })
+    }
+}
+
+fn tcp(place: &str) -> Result<Place, AppError> {
+    let wrong = |why| AppError::Address { why };
+    let place = place.strip_suffix('/').unwrap_or(place);
+    let (host, port) = match place.rsplit_once(':') {
+        // The colons of an address in brackets are its own.
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong("the port is no number"))?),
+        _ => (place, PORT),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.contains('/') {
+        return Err(wrong("it names no host, or more than that"));
+    }
+    Ok(Place::Tcp { host: host.to_owned(), port })
+}
+
+/// `%2F` and the like, for passwords that hold what an address is made of.
+fn decode(text: &str) -> Result<String, AppError> {
+    let wrong = AppError::Address { why: "a `%` is not followed by two hexadecimal digits of a text" };
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first != b'%' {
+            bytes.push(*first);
+            rest = tail;
+            continue;
+        }
+        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else { return Err(wrong) };
+        bytes.push(byte);
+        rest = &tail[2..];
+    }
+    String::from_utf8(bytes).map_err(|_| wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> RedisAddress {
+        text.parse().unwrap()
+    }
+
+    fn at(host: &str, port: u16) -> Place {
+        Place::Tcp { host: host.into(), port }
+    }
+
+    #[test]
+    fn an_address_is_read_with_and_without_port_and_credentials() {
+        assert_eq!(read("redis://db.internal").place, at("db.internal", 6379));
+        assert_eq!(read("redis://[::1]:7000/").place, at("::1", 7000));
+        assert_eq!(read("redis://[::1]").place, at("::1", 6379));
+        assert_eq!(read("unix:///run/redis.sock\n").place, Place::Unix("/run/redis.sock".into()));
+        let full = read("redis://backup:p%40ss%3A%2F@localhost:1");
+        assert_eq!((full.user.as_deref(), full.password), (Some("backup"), Some(Secret::new("p@ss:/"))));
+        let alone = read("unix://:a@b@/run/r");
+        assert_eq!((alone.user, alone.password), (None, Some(Secret::new("a@b"))));
+    }
+
+    #[test]
+    fn a_wrong_address_is_refused_and_never_quoted() {
+        for text in [
+            "hunter2",
+            "http://hunter2",
+            "redis://hunter2@h",
+            "redis://:hunter2@",
+            "redis://:hunter2@h:x",
+            "unix://hunter2",
+            "redis://:%zzhunter2@h",
+            "rediss://:hunter2@h",
+            "redis://:hunter2@h/1",
+        ] {
+            let error = text.parse::<RedisAddress>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown_when_an_address_is_printed_for_debugging() {
+        assert!(!format!("{:?}", read("redis://:hunter2@h")).contains("hunter2"));
+    }
+}
