@@ -10,4 +10,5 @@ mod daemon;
 mod demo;
 mod kill;
 mod notify;
+mod prune;
 mod site;

@@ -15,8 +15,8 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::output::Output;
 
 pub(crate) use crate::cli::args::{
-    BackupArgs, CheckArgs, CompletionsArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, ImagesArgs, ManArgs,
-    PlanArgs, SchemaArgs, ShowArgs, SimulateArgs,
+    BackupArgs, CancelArgs, CheckArgs, CompletionsArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, ImagesArgs,
+    ManArgs, PauseArgs, PinArgs, PlanArgs, PruneArgs, ResumeArgs, SchemaArgs, ScopeArgs, ShowArgs, SimulateArgs,
 };
 
 /// Above the options that every command has.
@@ -100,6 +100,20 @@ pub(crate) enum Command {
     /// Lists the images that are kept, since when, how good they are, and why they are kept
     #[command(long_about = help::IMAGES, after_help = help::IMAGES_EXAMPLES)]
     Images(ImagesArgs),
+    /// Applies retention now: shows what goes and why, and deletes it if that is wanted
+    #[command(long_about = help::PRUNE, after_help = help::PRUNE_EXAMPLES)]
+    Prune(PruneArgs),
+    /// Stops backups and pruning of a policy, an instance or everything for a while, or lists what is stopped
+    #[command(long_about = help::PAUSE, after_help = help::PAUSE_EXAMPLES)]
+    Pause(PauseArgs),
+    /// Ends a pause; what fell into it stays skipped
+    Resume(ResumeArgs),
+    /// Cancels a job whose image was not asked for yet
+    Cancel(CancelArgs),
+    /// Keeps an image whatever the rules say, until it is unpinned
+    Pin(PinArgs),
+    /// Lets the rules decide about an image again
+    Unpin(PinArgs),
     /// Tries retention rules on a list of times, without EC2 and without a configuration
     #[command(long_about = help::SIMULATE, after_help = help::SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),

@@ -23,6 +23,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 use crate::account::{AwsAccount, ConnectError};
 use crate::call::Call;
+use crate::endpoint_time::EndpointTime;
 use crate::instance_types::InstanceTypes;
 
 /// How long a connection may take to stand. An endpoint of the region answers within some milliseconds, one across the
@@ -51,8 +52,15 @@ pub struct AwsCloud {
     pub(crate) writes: aws_sdk_ec2::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) instance_types: InstanceTypes,
+    pub(crate) endpoint_time: EndpointTime,
+    /// Whether AWS itself answers: neither the account nor the SDK's own settings name another endpoint.
+    pub(crate) is_at_aws: bool,
     /// Whether the endpoint refused the parameter `IncludeDisabled` as unknown.
     pub(crate) lacks_include_disabled: AtomicBool,
+    /// Whether the endpoint refused the parameter `DeleteAssociatedSnapshots` as unknown.
+    pub(crate) lacks_associated_snapshots: AtomicBool,
+    /// Whether the endpoint does not know the action `DescribeImageReferences`.
+    pub(crate) lacks_image_references: AtomicBool,
 }
 
 /// What tests set otherwise than the daemon.
@@ -99,13 +107,20 @@ impl AwsCloud {
         account.check()?;
         let base = base_config(&account, wiring).await;
         let config = assume_role(&account, base).await;
-        let once = aws_sdk_ec2::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
+        let endpoint_time = EndpointTime::default();
+        let ec2 = aws_sdk_ec2::config::Builder::from(&config).interceptor(endpoint_time.clone());
+        let once = ec2.clone().retry_config(RetryConfig::disabled());
+        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(endpoint_time.clone());
         Ok(Self {
-            reads: aws_sdk_ec2::Client::new(&config),
-            writes: aws_sdk_ec2::Client::from_conf(once),
-            sts: aws_sdk_sts::Client::new(&config),
+            reads: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            writes: aws_sdk_ec2::Client::from_conf(once.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            endpoint_time,
+            is_at_aws: config.endpoint_url().is_none(),
             instance_types: InstanceTypes::default(),
             lacks_include_disabled: AtomicBool::new(false),
+            lacks_associated_snapshots: AtomicBool::new(false),
+            lacks_image_references: AtomicBool::new(false),
             account,
         })
     }

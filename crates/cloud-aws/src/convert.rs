@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use amikeep_cloud::{Identity, ImageState, MappedDevice, SeenImage, SeenSnapshot, SnapshotState};
+use amikeep_cloud::{
+    Identity, ImageState, MappedDevice, RemovedSnapshot, SeenImage, SeenSnapshot, SnapshotRemoval, SnapshotState,
+};
 use amikeep_domain::instance::{AttachedVolume, Hibernation, Instance, InstanceState, RootDevice};
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types;
@@ -119,8 +121,20 @@ pub(crate) fn snapshot(seen: &types::Snapshot) -> Result<SeenSnapshot, Unreadabl
         volume: parsed_if_there(seen.volume_id())?,
         state,
         started_at: seen.start_time().and_then(timestamp),
+        description: seen.description().unwrap_or_default().to_owned(),
         tags: tags(seen.tags()),
     })
+}
+
+/// What became of a snapshot of a deregistered image.
+pub(crate) fn removed_snapshot(seen: &types::DeleteSnapshotReturnCode) -> Result<RemovedSnapshot, Unreadable> {
+    let removal = match seen.return_code().map_or("no-code", types::SnapshotReturnCodes::as_str) {
+        "success" => SnapshotRemoval::Deleted,
+        "skipped" => SnapshotRemoval::Shared,
+        "missing-permissions" => SnapshotRemoval::Denied,
+        code => SnapshotRemoval::Failed { code: code.to_owned() },
+    };
+    Ok(RemovedSnapshot { snapshot: parsed(seen.snapshot_id().unwrap_or_default())?, removal })
 }
 
 /// Whose credentials they are.

@@ -147,6 +147,12 @@ impl Call<'_> {
     }
 }
 
+/// Whether a request was refused for a parameter that the endpoint does not know, and for this one. With a status that
+/// leaves open what was done, it was not refused.
+pub(crate) fn is_unknown_parameter(error: &CloudError, parameter: &str) -> bool {
+    error.kind == CloudErrorKind::Invalid && error.code == "UnknownParameter" && error.message.contains(parameter)
+}
+
 fn is_about_credentials(action: Action) -> bool {
     matches!(action, Action::GetCallerIdentity | Action::AssumeRole)
 }

@@ -8,6 +8,7 @@ mod account;
 mod call;
 mod client;
 mod convert;
+mod endpoint_time;
 mod errors;
 mod instance_types;
 mod page;
@@ -15,16 +16,19 @@ mod probe;
 mod read;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod write;
 
 use std::collections::BTreeMap;
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, ResourceId, SeenImage,
-    SeenSnapshot,
+    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot,
+    ResourceId, SeenImage, SeenSnapshot, SnapshotQuery,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
+use amikeep_domain::retention::Usage;
+use jiff::Timestamp;
 
 pub use crate::account::{AwsAccount, ConnectError};
 pub use crate::client::AwsCloud;
@@ -42,8 +46,16 @@ impl Cloud for AwsCloud {
         self.images(&query).await
     }
 
-    async fn observe_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SeenSnapshot>, CloudError> {
-        self.snapshots(&ids).await
+    async fn observe_snapshots(&self, query: SnapshotQuery) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.snapshots(&query).await
+    }
+
+    async fn observe_usage(&self, images: Vec<ImageId>) -> Result<BTreeMap<ImageId, Usage>, CloudError> {
+        self.usage(&images).await
+    }
+
+    fn answered_at(&self) -> Option<Timestamp> {
+        self.endpoint_time.last()
     }
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
@@ -52,6 +64,18 @@ impl Cloud for AwsCloud {
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {
         self.create_tags(&resources, &tags).await
+    }
+
+    async fn remove_tags(&self, resources: Vec<ResourceId>, keys: Vec<String>) -> Result<(), CloudError> {
+        self.delete_tags(&resources, &keys).await
+    }
+
+    async fn retire_image(&self, image: ImageId) -> Result<Vec<RemovedSnapshot>, CloudError> {
+        self.deregister_image(&image).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: SnapshotId) -> Result<(), CloudError> {
+        self.remove_snapshot(&snapshot).await
     }
 
     async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {

@@ -2,17 +2,29 @@
 //!
 //! A question is put the way the real call is made, with the same client, tags and parameters, since a permission may
 //! depend on any of them.
+//!
+//! The one thing that differs is what the question is about. To ask about deleting names a backup, and `DryRun` alone
+//! stands between the question and its deletion. AWS keeps that promise; of another endpoint nothing is known, so there
+//! the question names what does not exist.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use amikeep_cloud::{
     Action, CloudError, CloudErrorKind, ImageQuery, ImageRequest, ProbeOutcome, Reboot, ResourceId, SeenImage,
+    SnapshotQuery,
 };
 use amikeep_domain::id::InstanceId;
 use amikeep_domain::tags;
 
 use crate::client::AwsCloud;
+use crate::usage::is_unknown_action;
 use crate::write::tag_list;
+
+/// An image that does not exist.
+const NO_IMAGE: &str = "ami-00000000000000000";
+/// A snapshot that does not exist.
+const NO_SNAPSHOT: &str = "snap-00000000000000000";
 
 /// Sends a read with `DryRun` and reads the answer.
 macro_rules! ask_to_read {
@@ -34,6 +46,14 @@ impl AwsCloud {
             Action::DescribeSnapshots => ask_to_read!(self, action, self.reads.describe_snapshots().owner_ids("self")),
             Action::CreateImage => self.ask_to_create_image(instance).await,
             Action::CreateTags => self.ask_to_create_tags().await,
+            Action::DeleteTags => self.ask_to_delete_tags().await,
+            Action::DeregisterImage => self.ask_to_deregister_image().await,
+            Action::DeleteSnapshot => self.ask_to_delete_snapshot().await,
+            Action::DescribeImageReferences => self.ask_to_describe_image_references().await,
+            Action::DescribeLaunchTemplates => ask_to_read!(self, action, self.reads.describe_launch_templates()),
+            Action::DescribeLaunchTemplateVersions => {
+                ask_to_read!(self, action, self.reads.describe_launch_template_versions().versions("$Latest"))
+            }
         }
     }
 
@@ -75,8 +95,7 @@ impl AwsCloud {
     /// Tags are only ever added to our own images and snapshots, and permission may hang on that, so one of our own is
     /// needed to ask about. The tag is the one that is added to them.
     async fn ask_to_create_tags(&self) -> Result<ProbeOutcome, CloudError> {
-        let images = self.images(&ImageQuery::Owner(self.account.owner.clone())).await?;
-        let Some(SeenImage { id, tags: present, .. }) = images.into_iter().next() else {
+        let Some(SeenImage { id, tags: present, .. }) = self.own_images().await?.into_iter().next() else {
             return Ok(not_checked("there is no image of amikeep yet to ask about"));
         };
         let grade = present.get(tags::GRADE).map_or("crash", String::as_str);
@@ -86,6 +105,75 @@ impl AwsCloud {
         let request = self.writes.create_tags().resources(resource.as_str()).set_tags(Some(tag_list(&added)));
         let answer = request.dry_run(true).customize().interceptor(call.watch()).send().await;
         understood(answer.map(|_| ()).map_err(|error| call.failed(&error)))
+    }
+
+    /// The only tag that is ever removed is the pin, and permission may hang on that and on the image being our own. One
+    /// without a pin is asked about, in case an endpoint takes the question for an order.
+    async fn ask_to_delete_tags(&self) -> Result<ProbeOutcome, CloudError> {
+        let images = self.own_images().await?;
+        let Some(image) = images.into_iter().find(|image| !image.tags.contains_key(tags::PIN)) else {
+            return Ok(not_checked("there is no image of amikeep yet, other than pinned ones, to ask about"));
+        };
+        let call = self.call(Action::DeleteTags);
+        let request = self.tag_removal(&[ResourceId::Image(image.id)], &[tags::PIN.to_owned()]);
+        let answer = request.dry_run(true).customize().interceptor(call.watch()).send().await;
+        understood(answer.map(|_| ()).map_err(|error| call.failed(&error)))
+    }
+
+    async fn ask_to_deregister_image(&self) -> Result<ProbeOutcome, CloudError> {
+        let images = if self.is_at_aws { self.own_images().await? } else { Vec::new() };
+        let own = images.first().map(|image| image.id.as_str());
+        let call = self.call(Action::DeregisterImage);
+        let delete_snapshots = !self.lacks_associated_snapshots.load(Ordering::Relaxed);
+        let request = self.writes.deregister_image().image_id(own.unwrap_or(NO_IMAGE));
+        let request = request.set_delete_associated_snapshots(delete_snapshots.then_some(true)).dry_run(true);
+        let answer = request.customize().interceptor(call.watch()).send().await;
+        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), own, NO_IMAGE)
+    }
+
+    async fn ask_to_delete_snapshot(&self) -> Result<ProbeOutcome, CloudError> {
+        let query = SnapshotQuery::Owner(self.account.owner.clone());
+        let snapshots = if self.is_at_aws { self.snapshots(&query).await? } else { Vec::new() };
+        let own = snapshots.first().map(|snapshot| snapshot.id.as_str());
+        let call = self.call(Action::DeleteSnapshot);
+        let request = self.writes.delete_snapshot().snapshot_id(own.unwrap_or(NO_SNAPSHOT)).dry_run(true);
+        let answer = request.customize().interceptor(call.watch()).send().await;
+        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), own, NO_SNAPSHOT)
+    }
+
+    async fn ask_to_describe_image_references(&self) -> Result<ProbeOutcome, CloudError> {
+        let images = self.own_images().await?;
+        let image = images.first().map_or(NO_IMAGE, |image| image.id.as_str()).to_owned();
+        let call = self.call(Action::DescribeImageReferences);
+        let request = self.references_request(&[image]).dry_run(true);
+        match request.customize().interceptor(call.watch()).send().await {
+            Err(error) if is_unknown_action(&error) => {
+                Ok(not_checked("the endpoint does not know it; instances and launch templates are looked through"))
+            }
+            answer => understood(answer.map(|_| ()).map_err(|error| call.failed(&error))),
+        }
+    }
+
+    async fn own_images(&self) -> Result<Vec<SeenImage>, CloudError> {
+        self.images(&ImageQuery::Owner(self.account.owner.clone())).await
+    }
+}
+
+/// What the answer means to the question whether `own` may be deleted, or what does not exist where there is no own.
+fn about_deleting(
+    answer: Result<(), CloudError>,
+    own: Option<&str>,
+    nothing: &str,
+) -> Result<ProbeOutcome, CloudError> {
+    let outcome = match answer {
+        Ok(()) => return Ok(not_checked("the endpoint ignored DryRun")),
+        answer => understood(answer)?,
+    };
+    match outcome {
+        ProbeOutcome::Denied(message) if own.is_none() => Ok(ProbeOutcome::Denied(format!(
+            "{message} (asked about {nothing}, which does not exist: a permission that is tied to a tag says no to it)"
+        ))),
+        outcome => Ok(outcome),
     }
 }
 
@@ -102,7 +190,7 @@ fn understood(answer: Result<(), CloudError>) -> Result<ProbeOutcome, CloudError
             error.kind = Kind::Unavailable;
             Err(error)
         }
-        Kind::Busy | Kind::NotFound | Kind::NameInUse | Kind::WrongState | Kind::Invalid => {
+        Kind::Busy | Kind::NotFound | Kind::NameInUse | Kind::InUse | Kind::WrongState | Kind::Invalid => {
             Ok(not_checked(&format!("{}: {}", error.code, error.message)))
         }
     }

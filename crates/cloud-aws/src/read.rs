@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use amikeep_cloud::{Action, CloudError, Identity, ImageQuery, InstanceQuery, SeenImage, SeenSnapshot};
+use amikeep_cloud::{Action, CloudError, Identity, ImageQuery, InstanceQuery, SeenImage, SeenSnapshot, SnapshotQuery};
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::image_name::ImageName;
 use amikeep_domain::instance::Instance;
@@ -16,6 +16,7 @@ use aws_sdk_ec2::types::Filter;
 use crate::call::Call;
 use crate::client::AwsCloud;
 use crate::convert::{self, Unreadable};
+use crate::errors::is_unknown_parameter;
 use crate::page::{ENTRIES_PER_PAGE, Page, every_page, filters};
 
 impl AwsCloud {
@@ -58,16 +59,20 @@ impl AwsCloud {
         readable(&self.call(Action::DescribeImages), seen, convert::image, |image| image.id.clone())
     }
 
-    pub(crate) async fn snapshots(&self, ids: &[SnapshotId]) -> Result<Vec<SeenSnapshot>, CloudError> {
+    pub(crate) async fn snapshots(&self, query: &SnapshotQuery) -> Result<Vec<SeenSnapshot>, CloudError> {
+        let filters = match query {
+            SnapshotQuery::Ids(ids) => filters("snapshot-id", ids.iter().map(SnapshotId::as_str)),
+            SnapshotQuery::Owner(owner) => filters(&format!("tag:{}", tags::OWNER), [owner.as_str()]),
+        };
         let mut seen = Vec::new();
-        for filter in filters("snapshot-id", ids.iter().map(SnapshotId::as_str)) {
+        for filter in filters {
             seen.extend(self.describe_snapshots(filter).await?);
         }
         let convert = |seen| convert::snapshot(&seen);
         readable(&self.call(Action::DescribeSnapshots), seen, convert, |snapshot| snapshot.id.clone())
     }
 
-    async fn describe_instances(&self, filter: Option<Filter>) -> Result<Vec<types::Instance>, CloudError> {
+    pub(crate) async fn describe_instances(&self, filter: Option<Filter>) -> Result<Vec<types::Instance>, CloudError> {
         let call = self.call(Action::DescribeInstances);
         let filters = filter.map(|filter| vec![filter]);
         let request = self.reads.describe_instances().set_filters(filters).max_results(ENTRIES_PER_PAGE);
@@ -104,7 +109,7 @@ impl AwsCloud {
             return self.describe_images_with(filter, None).await;
         }
         match self.describe_images_with(filter.clone(), Some(true)).await {
-            Err(error) if error.code == "UnknownParameter" && error.message.contains("IncludeDisabled") => {
+            Err(error) if is_unknown_parameter(&error, "IncludeDisabled") => {
                 tracing::warn!(%error, "the endpoint knows no disabled images; they are not asked for any more");
                 self.lacks_include_disabled.store(true, Ordering::Relaxed);
                 self.describe_images_with(filter, None).await

@@ -2,9 +2,12 @@
 
 mod changes;
 mod credentials;
+mod dates;
 mod listings;
 mod probes;
+mod removals;
 mod server;
+mod usage;
 
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use crate::tests::server::Server;
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 const IMAGE: &str = "ami-0123456789abcdef0";
+const SNAPSHOT: &str = "snap-0123456789abcdef0";
 
 /// An account whose EC2 and STS are at `endpoint_url`.
 fn account(endpoint_url: &str) -> AwsAccount {

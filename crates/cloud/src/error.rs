@@ -18,6 +18,8 @@ pub enum CloudErrorKind {
     NotFound,
     /// The image name is in use.
     NameInUse,
+    /// A snapshot cannot be deleted, since an image uses it.
+    InUse,
     /// The resource is in a state in which this cannot be done.
     WrongState,
     /// The credentials do not allow it.
@@ -78,7 +80,14 @@ impl fmt::Display for CloudError {
 
 /// Whether the action changes anything at EC2. After a 5xx or a timeout, a change may have been made.
 pub fn is_mutation(action: Action) -> bool {
-    matches!(action, Action::CreateImage | Action::CreateTags)
+    matches!(
+        action,
+        Action::CreateImage
+            | Action::CreateTags
+            | Action::DeleteTags
+            | Action::DeregisterImage
+            | Action::DeleteSnapshot
+    )
 }
 
 /// The meaning of an error code. Sources: "Error codes for the Amazon EC2 API" in the API Reference, and for the
@@ -97,6 +106,8 @@ pub fn classify(action: Action, status: u16, code: &str) -> CloudErrorKind {
         | "BandwidthLimitExceeded"
         | "ThrottledException"
         | "PriorRequestNotComplete" => Kind::Throttled,
+        // Of an image that is to go it says that it has gone; elsewhere, that it is not in the right state for now.
+        "InvalidAMIID.Unavailable" if action == Action::DeregisterImage => Kind::NotFound,
         "ConcurrentCreateImageNoRebootLimitExceeded"
         | "ConcurrentSnapshotLimitExceeded"
         | "SnapshotCreationPerVolumeRateExceeded"
@@ -105,6 +116,7 @@ pub fn classify(action: Action, status: u16, code: &str) -> CloudErrorKind {
         | "IncorrectState"
         | "InvalidAMIID.Unavailable" => Kind::Busy,
         "InvalidAMIName.Duplicate" => Kind::NameInUse,
+        "InvalidSnapshot.InUse" => Kind::InUse,
         "IncorrectInstanceState" => Kind::WrongState,
         "UnauthorizedOperation"
         | "AccessDenied"
@@ -171,5 +183,43 @@ mod tests {
         ] {
             assert_eq!(classify(Action::CreateImage, 400, code), want, "{code}");
         }
+    }
+
+    #[test]
+    fn a_server_error_of_anything_that_deletes_is_an_unknown_outcome() {
+        for action in [Action::DeregisterImage, Action::DeleteSnapshot, Action::DeleteTags] {
+            assert_eq!(classify(action, 500, "InternalError"), CloudErrorKind::OutcomeUnknown, "{action}");
+            assert_eq!(classify(action, 503, "RequestLimitExceeded"), CloudErrorKind::Throttled, "{action}");
+        }
+    }
+
+    #[test]
+    fn every_action_but_the_known_ones_changes_nothing() {
+        let changes: Vec<&str> =
+            Action::ALL.into_iter().filter(|action| is_mutation(*action)).map(Action::as_str).collect();
+        assert_eq!(changes, ["CreateImage", "CreateTags", "DeleteTags", "DeregisterImage", "DeleteSnapshot"]);
+    }
+
+    #[test]
+    fn an_image_that_is_unavailable_is_gone_to_who_deregisters_it_and_busy_to_others() {
+        let code = "InvalidAMIID.Unavailable";
+        assert_eq!(classify(Action::DeregisterImage, 400, code), CloudErrorKind::NotFound);
+        assert_eq!(classify(Action::DescribeImages, 400, code), CloudErrorKind::Busy);
+        assert_eq!(classify(Action::DeregisterImage, 400, "InvalidAMIID.NotFound"), CloudErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_snapshot_that_an_image_uses_is_in_use_and_trying_again_does_not_help() {
+        let kind = classify(Action::DeleteSnapshot, 400, "InvalidSnapshot.InUse");
+        assert_eq!(kind, CloudErrorKind::InUse);
+        assert!(!kind.is_transient());
+    }
+
+    #[test]
+    fn a_protected_image_is_refused_in_ec2s_own_words() {
+        let message = "Deregistration protection is enabled";
+        let error = CloudError::from_answer(Action::DeregisterImage, 400, "OperationNotPermitted", message);
+        assert_eq!(error.kind, CloudErrorKind::Invalid);
+        assert_eq!(error.to_string(), format!("DeregisterImage failed: OperationNotPermitted: {message}"));
     }
 }

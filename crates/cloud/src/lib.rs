@@ -5,10 +5,13 @@
 //! deletes must never work from one.
 
 mod error;
+mod pacer;
 mod port;
 
 pub use error::{CloudError, CloudErrorKind, classify, is_mutation};
+pub use pacer::{Limit, Limits, Paced, Pacer, Timer, WAIT_MAX};
 pub use port::{
     Action, Cloud, Identity, ImageQuery, ImageRequest, ImageState, InstanceQuery, MappedDevice, ProbeOutcome, Reboot,
-    ResourceId, SeenImage, SeenSnapshot, SnapshotState, VALUES_PER_FILTER_MAX,
+    RemovedSnapshot, ResourceId, SeenImage, SeenSnapshot, SnapshotQuery, SnapshotRemoval, SnapshotState,
+    VALUES_PER_FILTER_MAX,
 };

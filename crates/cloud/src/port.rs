@@ -7,6 +7,7 @@ use std::future::Future;
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId, VolumeId};
 use amikeep_domain::image_name::ImageName;
 use amikeep_domain::instance::Instance;
+use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
 use crate::error::CloudError;
@@ -34,11 +35,23 @@ pub enum Action {
     CreateImage,
     /// `ec2:CreateTags`.
     CreateTags,
+    /// `ec2:DeleteTags`.
+    DeleteTags,
+    /// `ec2:DeregisterImage`.
+    DeregisterImage,
+    /// `ec2:DeleteSnapshot`.
+    DeleteSnapshot,
+    /// `ec2:DescribeImageReferences`.
+    DescribeImageReferences,
+    /// `ec2:DescribeLaunchTemplates`.
+    DescribeLaunchTemplates,
+    /// `ec2:DescribeLaunchTemplateVersions`.
+    DescribeLaunchTemplateVersions,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::GetCallerIdentity,
         Self::AssumeRole,
         Self::DescribeInstances,
@@ -47,6 +60,12 @@ impl Action {
         Self::DescribeSnapshots,
         Self::CreateImage,
         Self::CreateTags,
+        Self::DeleteTags,
+        Self::DeregisterImage,
+        Self::DeleteSnapshot,
+        Self::DescribeImageReferences,
+        Self::DescribeLaunchTemplates,
+        Self::DescribeLaunchTemplateVersions,
     ];
 
     /// The name in the API.
@@ -60,6 +79,12 @@ impl Action {
             Self::DescribeSnapshots => "DescribeSnapshots",
             Self::CreateImage => "CreateImage",
             Self::CreateTags => "CreateTags",
+            Self::DeleteTags => "DeleteTags",
+            Self::DeregisterImage => "DeregisterImage",
+            Self::DeleteSnapshot => "DeleteSnapshot",
+            Self::DescribeImageReferences => "DescribeImageReferences",
+            Self::DescribeLaunchTemplates => "DescribeLaunchTemplates",
+            Self::DescribeLaunchTemplateVersions => "DescribeLaunchTemplateVersions",
         }
     }
 }
@@ -156,6 +181,15 @@ pub enum SnapshotState {
     Unusable,
 }
 
+/// Which snapshots to describe. Always those of the own account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotQuery {
+    /// These; ones that do not exist are left out of the answer. At most [`VALUES_PER_FILTER_MAX`].
+    Ids(Vec<SnapshotId>),
+    /// Those with this value of the tag `amikeep:owner`.
+    Owner(amikeep_domain::id::Owner),
+}
+
 /// A snapshot as described.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenSnapshot {
@@ -167,6 +201,8 @@ pub struct SeenSnapshot {
     pub state: SnapshotState,
     /// When it was initiated, by EC2's clock.
     pub started_at: Option<Timestamp>,
+    /// Its description. `CreateImage` writes there for which image it was made, a copy says that it is one.
+    pub description: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -214,6 +250,31 @@ impl ResourceId {
     }
 }
 
+/// What became of one snapshot when its image was deregistered: `DeleteSnapshotReturnCode` in the API Reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotRemoval {
+    /// `success`.
+    Deleted,
+    /// `skipped`: another image uses it.
+    Shared,
+    /// `missing-permissions`.
+    Denied,
+    /// `internal-error`, `client-error`, or a code that is not documented.
+    Failed {
+        /// EC2's code.
+        code: String,
+    },
+}
+
+/// One snapshot of a deregistered image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedSnapshot {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// What became of it.
+    pub removal: SnapshotRemoval,
+}
+
 /// What a `DryRun` said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeOutcome {
@@ -238,11 +299,31 @@ pub trait Cloud: Send + Sync + 'static {
     /// Describes images of the own account, disabled ones included: completely, or not at all.
     fn observe_images(&self, query: ImageQuery) -> impl Future<Output = Result<Vec<SeenImage>, CloudError>> + Send;
 
-    /// Describes snapshots by id; ones that do not exist are left out. At most [`VALUES_PER_FILTER_MAX`].
+    /// Describes snapshots of the own account: completely, or not at all.
     fn observe_snapshots(
         &self,
-        ids: Vec<SnapshotId>,
+        query: SnapshotQuery,
     ) -> impl Future<Output = Result<Vec<SeenSnapshot>, CloudError>> + Send;
+
+    /// Asks which of these images anything in the account uses: instances that are not terminated, and any version of any
+    /// launch template. Every image that was asked about is in the answer. A refusal of a permission is an answer too:
+    /// [`Usage::Unknown`] for all. By `DescribeImageReferences` where the endpoint knows it, else by instances and launch
+    /// templates.
+    fn observe_usage(
+        &self,
+        images: Vec<ImageId>,
+    ) -> impl Future<Output = Result<BTreeMap<ImageId, Usage>, CloudError>> + Send;
+
+    /// EC2's time in the last answer of any kind, as its `Date` header had it; `None` before the first answer. Compared
+    /// with the host's clock right after a call, it tells whether that clock makes sense.
+    fn answered_at(&self) -> Option<Timestamp>;
+
+    /// Waits until a call of `action` may be sent without being throttled; at once where nothing is paced. The next call of
+    /// it does not wait again. Asked before what must not be followed by a wait: an intent that is committed, a file
+    /// system that is frozen.
+    fn ready(&self, _action: Action) -> impl Future<Output = Result<(), CloudError>> + Send {
+        async { Ok(()) }
+    }
 
     /// Asks for an image: one attempt, never repeated below this port.
     fn request_image(&self, request: ImageRequest) -> impl Future<Output = Result<ImageId, CloudError>> + Send;
@@ -253,6 +334,21 @@ pub trait Cloud: Send + Sync + 'static {
         resources: Vec<ResourceId>,
         tags: BTreeMap<String, String>,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Removes tags, whatever their values. A tag that is not there is no error.
+    fn remove_tags(
+        &self,
+        resources: Vec<ResourceId>,
+        keys: Vec<String>,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Deregisters an image and asks for the deletion of its snapshots in the same call: one attempt. The image is gone
+    /// even where snapshots are not; a snapshot that the answer does not name was not deleted for certain. An image that
+    /// is gone already is [`CloudErrorKind::NotFound`](crate::CloudErrorKind::NotFound).
+    fn retire_image(&self, image: ImageId) -> impl Future<Output = Result<Vec<RemovedSnapshot>, CloudError>> + Send;
+
+    /// Deletes a snapshot: one attempt. One that is gone already is `NotFound`, one that an image uses is `InUse`.
+    fn delete_snapshot(&self, snapshot: SnapshotId) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Asks by `DryRun` whether `action` would be allowed; `instance` is one to ask about, where there is one.
     fn probe(

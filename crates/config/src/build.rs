@@ -36,7 +36,15 @@ pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Conf
 
     let daemon = daemon?;
     let rules = accounts.iter().map(|(name, account)| (name.clone(), accounts::rules(account))).collect();
-    let policy_set = PolicySet { owner: daemon.owner.clone(), policies, classes, accounts: rules };
+    let keys = root.daemon.get()?;
+    let policy_set = PolicySet {
+        owner: daemon.owner.clone(),
+        policies,
+        classes,
+        accounts: rules,
+        prune_schedule: schedule(keys.prune_schedule.located()?, UTC, findings)?,
+        history_keep: keys.history_keep.get()?.0,
+    };
     Some(Config { daemon, accounts, policy_set, freezes })
 }
 
@@ -52,7 +60,6 @@ fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon
         listen: *keys.listen.get()?,
         max_concurrent_jobs: usize::try_from(keys.max_concurrent_jobs.get()?.0).ok()?,
         shutdown_grace: keys.shutdown_grace.get()?.0,
-        prune_schedule: schedule(keys.prune_schedule.located()?, UTC, findings)?,
     })
 }
 

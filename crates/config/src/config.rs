@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use amikeep_domain::id::{AccountId, AccountName, FreezeName, Owner, Region};
 use amikeep_domain::policy::PolicySet;
-use amikeep_domain::schedule::Schedule;
 use jiff::SignedDuration;
 
 /// A valid configuration.
@@ -35,8 +34,6 @@ pub struct Daemon {
     pub max_concurrent_jobs: usize,
     /// How long a stop waits for what is under way.
     pub shutdown_grace: SignedDuration,
-    /// When retention is applied, in UTC.
-    pub prune_schedule: Schedule,
 }
 
 /// Where the status page answers.

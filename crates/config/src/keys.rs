@@ -56,8 +56,10 @@ section! {
         max_concurrent_jobs: Whole<1, CONCURRENT_JOBS_MAX>, Or("64");
         /// How long a stop waits for what is under way.
         shutdown_grace: Span<0, HOUR>, Or("\"60s\"");
-        /// When retention is applied, a cron expression in UTC. Not built yet: this version deletes nothing.
+        /// When retention is applied, a cron expression in UTC.
         prune_schedule: Cron, Or("\"30 * * * *\"");
+        /// How long jobs are kept one by one. Older ones whose images are gone are kept as sums, for reports.
+        history_keep: Span<{ 30 * DAY }, { 36_500 * DAY }>, Or("\"400d\"");
     }
 }
 

@@ -131,11 +131,15 @@ pub enum SkipReason {
     Vanished,
     /// Another image of the instance was pending for as long as this one could have started.
     Overlapped,
+    /// An operator had paused its policy or its instance.
+    Paused,
+    /// An operator cancelled it before its image was asked for.
+    Cancelled,
 }
 
 impl SkipReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Terminated, Self::Vanished, Self::Overlapped];
+    pub const ALL: [Self; 5] = [Self::Terminated, Self::Vanished, Self::Overlapped, Self::Paused, Self::Cancelled];
 
     /// The word that history shows.
     pub fn as_str(self) -> &'static str {
@@ -143,6 +147,8 @@ impl SkipReason {
             Self::Terminated => "terminated",
             Self::Vanished => "vanished",
             Self::Overlapped => "overlapped",
+            Self::Paused => "paused",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -55,13 +55,15 @@ pub enum StartReason {
     ClockStepBack,
 }
 
-/// Fires that are due. At least one of the two is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Fires that are due. At least one of the three is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueFires {
     /// The one that runs: the latest, if it may still start.
     pub run: Option<RunFire>,
     /// Those that do not run, as one row.
     pub missed: Option<Missed>,
+    /// Those that fall into a pause, as one row.
+    pub skipped: Option<Missed>,
     /// The last nominal time of them all: where the cursor goes.
     pub planned_to: Timestamp,
 }
@@ -95,11 +97,13 @@ pub enum FireOutcome {
     NoMatch,
     /// It, or several in a row, did not run.
     Missed,
+    /// It, or several in a row, fell into a pause.
+    Skipped,
 }
 
 impl FireOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Ran, Self::NoMatch, Self::Missed];
+    pub const ALL: [Self; 4] = [Self::Ran, Self::NoMatch, Self::Missed, Self::Skipped];
 
     /// The word of the contract.
     pub fn as_str(self) -> &'static str {
@@ -107,6 +111,7 @@ impl FireOutcome {
             Self::Ran => "ran",
             Self::NoMatch => "no-match",
             Self::Missed => "missed",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -129,14 +134,35 @@ pub fn due_fires(policy: &Policy, cursor: Option<&Cursor>, now: Timestamp) -> Cu
     let planned_to = due.latest;
     if start_by < now {
         let missed = Some(Missed { from: due.first, to: due.latest, count: due.count });
-        return CursorStep::Plan(DueFires { run: None, missed, planned_to });
+        return CursorStep::Plan(DueFires { run: None, missed, skipped: None, planned_to });
     }
     let trigger = if now.duration_since(due.latest) <= ON_TIME_WITHIN { Trigger::Schedule } else { Trigger::CatchUp };
     let run = Some(RunFire { scheduled_at: due.latest, trigger });
     let before_latest = saturating_add(due.latest, -SignedDuration::from_nanos(1));
     let missed = policy.schedule.summary(cursor.planned_to, before_latest);
     let missed = missed.map(|it| Missed { from: it.first, to: it.latest, count: it.count });
-    CursorStep::Plan(DueFires { run, missed, planned_to })
+    CursorStep::Plan(DueFires { run, missed, skipped: None, planned_to })
+}
+
+impl DueFires {
+    /// Skips what falls into a pause: the fire that would run, and fires missed before it that fell into the pause as a
+    /// whole.
+    #[must_use]
+    pub fn without_paused(self, is_paused: impl Fn(Timestamp) -> bool) -> Self {
+        let paused_misses = self.missed.filter(|missed| is_paused(missed.from) && is_paused(missed.to));
+        let paused_run = self.run.filter(|run| is_paused(run.scheduled_at)).map(|run| run.scheduled_at);
+        let skipped = match (paused_misses, paused_run) {
+            (Some(missed), Some(run)) => Some(Missed { from: missed.from, to: run, count: missed.count + 1 }),
+            (None, Some(run)) => Some(Missed { from: run, to: run, count: 1 }),
+            (misses, None) => misses,
+        };
+        Self {
+            run: self.run.filter(|_| paused_run.is_none()),
+            missed: self.missed.filter(|_| paused_misses.is_none()),
+            skipped,
+            planned_to: self.planned_to,
+        }
+    }
 }
 
 #[cfg(test)]

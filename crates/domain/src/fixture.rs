@@ -51,6 +51,8 @@ pub(crate) fn policy_set(policies: Vec<Policy>) -> PolicySet {
         policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
         classes: built_in(),
         accounts: BTreeMap::from([("default".parse().unwrap(), rules)]),
+        prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
+        history_keep: SignedDuration::from_hours(400 * 24),
     }
 }
 

@@ -152,6 +152,10 @@ uuid_id!(
     /// One request of an operator, such as `amikeep backup`.
     RequestId, "a request id"
 );
+uuid_id!(
+    /// One deletion of an image and its snapshots.
+    DeletionId, "a deletion id"
+);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 mod fires;
 mod jobs;
 mod observe;
+mod prunes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +15,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fire::{Cursor, DueFires, StartReason};
 use crate::grade::Grade;
-use crate::id::{AccountId, AccountName, ClassName, InstanceId, JobId, PolicyName, RequestId};
+use crate::id::{AccountId, AccountName, ClassName, DeletionId, ImageId, InstanceId, JobId, PolicyName, RequestId};
 use crate::instance::Instance;
 use crate::job::{Intent, Job, JobEvent};
+use crate::pause::Pause;
 use crate::policy::PolicySet;
+use crate::prune::{Deletion, DeletionEvent};
 
 /// Facts older than this are read again before a decision is acted upon: the decision is taken right before the call.
 pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
@@ -31,6 +34,11 @@ pub const READ_RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// The most jobs whose grade is written in one call. `CreateTags` takes 1,000 resources, and an image with all its
 /// snapshots is rarely more than ten.
 pub const GRADE_BATCH_MAX: usize = 90;
+
+/// The most deletions that one action works on. They are asked for one after the other, so this bounds how long it takes.
+pub const RETIRE_BATCH_MAX: usize = 20;
+
+pub use crate::plan::prunes::DELETION_RETRY_MAX;
 
 /// All that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +55,18 @@ pub struct PlanInputs<'a> {
     pub busy: &'a BTreeSet<JobId>,
     /// What is known of each account.
     pub accounts: &'a BTreeMap<AccountName, AccountView>,
+    /// What operators have paused, now or at a time that is being planned.
+    pub pauses: &'a [Pause],
+    /// Up to which nominal time each account has been pruned.
+    pub prune_cursors: &'a BTreeMap<AccountName, Timestamp>,
+    /// When this engine was started: an account that was never pruned is due at the first nominal time after it.
+    pub started_at: Timestamp,
+    /// Every deletion that has not ended, or those of this engine's own request.
+    pub deletions: &'a BTreeMap<DeletionId, Deletion>,
+    /// Deletions that an action is working on at this moment.
+    pub busy_deletions: &'a BTreeSet<DeletionId>,
+    /// Whether a prune is being planned at this moment: one at a time, so that limits hold for all of them.
+    pub pruning: bool,
     /// The most jobs from `preparing` to `capturing` at a time.
     pub jobs_max: usize,
     /// What this engine is there for.
@@ -125,6 +145,10 @@ pub enum Reading {
     Images,
     /// Writing grades.
     Grades,
+    /// Deregistering images.
+    Retiring,
+    /// Deleting snapshots.
+    Snapshots,
 }
 
 /// What is to be done.
@@ -181,6 +205,29 @@ pub enum Action {
         /// At most [`GRADE_BATCH_MAX`].
         jobs: Vec<JobId>,
     },
+    /// List images, ask for their uses, apply retention, and write down what goes.
+    Prune(PruneAction),
+    /// Deregister images, with their snapshots.
+    RetireImages {
+        /// The account.
+        account: AccountName,
+        /// At most [`RETIRE_BATCH_MAX`].
+        deletions: Vec<DeletionId>,
+    },
+    /// See which snapshots of deregistered images are left, and delete those.
+    DeleteSnapshots {
+        /// The account.
+        account: AccountName,
+        /// At most [`RETIRE_BATCH_MAX`].
+        deletions: Vec<DeletionId>,
+    },
+    /// Write down an event of a deletion that needs no call.
+    RecordDeletion {
+        /// The deletion.
+        deletion: DeletionId,
+        /// The event.
+        event: DeletionEvent,
+    },
     /// Write down an event that needs no call.
     Record {
         /// The job.
@@ -188,6 +235,19 @@ pub enum Action {
         /// The event.
         event: JobEvent,
     },
+}
+
+/// A prune: what it covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PruneAction {
+    /// The accounts, each with the nominal time up to which it is pruned then, if the schedule asked for it.
+    pub accounts: BTreeMap<AccountName, Option<Timestamp>>,
+    /// The operator's request it is for.
+    pub request: Option<RequestId>,
+    /// Only this policy.
+    pub policy: Option<PolicyName>,
+    /// Images that the operator let go beyond `max_deletes`.
+    pub released: BTreeSet<ImageId>,
 }
 
 /// Fires of one policy in one account.
@@ -207,6 +267,8 @@ pub struct FireAction {
     pub matched: Vec<Matched>,
     /// Why fires were missed, where that is known.
     pub note: Option<String>,
+    /// The pause that fires fell into.
+    pub pause: Option<String>,
 }
 
 /// An instance that a fire covers.
@@ -257,8 +319,10 @@ pub fn plan(inputs: &PlanInputs<'_>) -> Plan {
     let mut needs = observe::Needs::default();
     if *inputs.scope == Scope::Everything {
         fires::plan_fires(inputs, &mut needs, &mut plan);
+        prunes::plan_prunes(inputs, &mut needs, &mut plan);
     }
     jobs::plan_jobs(inputs, &mut needs, &mut plan);
+    prunes::plan_deletions(inputs, &mut needs, &mut plan);
     observe::plan_observations(inputs, needs, &mut plan);
     plan
 }

@@ -133,4 +133,8 @@ pub struct PolicySet {
     pub classes: BTreeMap<ClassName, Class>,
     /// The accounts by name.
     pub accounts: BTreeMap<AccountName, AccountRules>,
+    /// When retention is applied, in UTC.
+    pub prune_schedule: Schedule,
+    /// How long jobs stay in the ledger one by one; older ones, if their images are gone, only as sums.
+    pub history_keep: SignedDuration,
 }

@@ -31,6 +31,18 @@ impl ApiError {
         Self::new(503, "RequestLimitExceeded", "Request limit exceeded.")
     }
 
+    pub(crate) fn internal() -> Self {
+        Self::new(500, "InternalError", "An internal error has occurred")
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        Self::new(503, "ServiceUnavailable", "The service is unavailable. Please try again shortly.")
+    }
+
+    pub(crate) fn invalid_action(name: &str) -> Self {
+        Self::client("InvalidAction", format!("The action {name} is not valid for this web service."))
+    }
+
     pub(crate) fn dry_run() -> Self {
         Self::new(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
     }
@@ -82,6 +94,16 @@ impl ApiError {
             _ => format!("The snapshots '{}' do not exist.", ids.join(", ")),
         };
         Self::client("InvalidSnapshot.NotFound", message)
+    }
+
+    pub(crate) fn launch_template_not_found(_ids: &[String]) -> Self {
+        let message = "At least one of the launch templates specified in the request does not exist.";
+        Self::client("InvalidLaunchTemplateId.NotFound", message)
+    }
+
+    pub(crate) fn launch_template_name_not_found(_names: &[String]) -> Self {
+        let message = "At least one of the launch templates specified in the request does not exist.";
+        Self::client("InvalidLaunchTemplateName.NotFoundException", message)
     }
 
     pub(crate) fn volume_not_found(ids: &[String]) -> Self {

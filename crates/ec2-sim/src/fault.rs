@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use crate::request::{Action, Request};
 use crate::rng::Rng;
+use crate::world::paging::page_number;
 
 /// What happens to a struck call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,14 +12,41 @@ pub enum FaultOutcome {
     Throttle,
     /// This refusal, and nothing is done.
     Error(ApiError),
+    /// It is done, and the answer is this refusal all the same: what an unlucky 5xx can mean.
+    ErrorAfterEffect(ApiError),
     /// It is done, and the connection is cut before the answer.
     LostReplyAfterEffect,
     /// The connection is cut before anything is done.
     LostBeforeEffect,
+    /// It is done, and the answer is status 200 with the first half of its body; then the connection is cut. A call that
+    /// is refused gets its refusal whole.
+    CutInBody,
     /// No answer ever comes, and nothing is done.
     Hang,
     /// Status 200 with a page of HTML, as broken proxies send; nothing is done.
     Garbage,
+}
+
+impl FaultOutcome {
+    /// `InternalError` with status 500, and nothing is done.
+    pub fn internal_error() -> Self {
+        Self::Error(ApiError::internal())
+    }
+
+    /// `InternalError` with status 500, although it is done.
+    pub fn internal_error_after_effect() -> Self {
+        Self::ErrorAfterEffect(ApiError::internal())
+    }
+
+    /// `ServiceUnavailable` with status 503, and nothing is done.
+    pub fn service_unavailable() -> Self {
+        Self::Error(ApiError::unavailable())
+    }
+
+    /// `ServiceUnavailable` with status 503, although it is done.
+    pub fn service_unavailable_after_effect() -> Self {
+        Self::ErrorAfterEffect(ApiError::unavailable())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +62,8 @@ enum Trigger {
 pub struct Fault {
     on: Action,
     subject: Option<String>,
+    /// Only calls for this page of a listing.
+    page: Option<u32>,
     trigger: Trigger,
     outcome: FaultOutcome,
     /// Calls seen so far that it could have struck.
@@ -43,7 +73,7 @@ pub struct Fault {
 impl Fault {
     /// Strikes the first call of `action`, once.
     pub fn on(action: Action, outcome: FaultOutcome) -> Self {
-        Self { on: action, subject: None, trigger: Trigger::Nth(1), outcome, seen: 0 }
+        Self { on: action, subject: None, page: None, trigger: Trigger::Nth(1), outcome, seen: 0 }
     }
 
     /// Strikes only the `nth` matching call, counted from 1 and from when the fault is planned.
@@ -76,8 +106,15 @@ impl Fault {
         Self { subject: Some(subject.into()), ..self }
     }
 
+    /// Only calls for the `page`th page of a listing, counted from 1: those whose token was given with the page before.
+    #[must_use]
+    pub fn page(self, page: u32) -> Self {
+        Self { page: Some(page), ..self }
+    }
+
     fn concerns(&self, request: &Request) -> bool {
         self.on == request.action()
+            && self.page.is_none_or(|page| request.query().is_some_and(|query| page_number(query) == page))
             && self.subject.as_ref().is_none_or(|subject| request.subjects().contains(&subject.as_str()))
     }
 

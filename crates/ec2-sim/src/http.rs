@@ -18,7 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::http::form::Form;
 use crate::http::wire::{CuttableListener, Scissors};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::time_text::http_date;
 use crate::world::identity::{Service, access_key_id};
 use crate::world::{Delivery, Invocation, Place, World};
 
@@ -126,12 +127,14 @@ async fn answer(
     let request_id = face.world.request_id();
     let encoded = if method == Method::POST { &body[..] } else { uri.query().unwrap_or_default().as_bytes() };
     let (service, delivery) = call(&face.world, encoded, &headers);
-    match delivery {
+    let now = http_date(face.world.clock().now());
+    let mut response = match delivery {
         Delivered::Answer(request, reply) => {
-            let xml = match service {
-                Service::Ec2 => ec2_reply::render(request.action(), &reply, &request_id),
-                Service::Sts => sts::render(&reply, &request_id),
-            };
+            xml_response(StatusCode::OK, &request_id, render(service, &request, &reply, &request_id))
+        }
+        Delivered::CutInBody(request, reply) => {
+            let xml = render(service, &request, &reply, &request_id);
+            scissors.cut_in_body(xml.len() / 2);
             xml_response(StatusCode::OK, &request_id, xml)
         }
         Delivered::Refusal(error) => {
@@ -152,6 +155,18 @@ async fn answer(
             StatusCode::NO_CONTENT.into_response()
         }
         Delivered::Garbage => ([(header::CONTENT_TYPE, "text/html")], GARBAGE).into_response(),
+    };
+    // The world's time: the host's would be put there otherwise.
+    if let Ok(date) = HeaderValue::from_str(&now) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+fn render(service: Service, request: &Request, reply: &Reply, request_id: &str) -> String {
+    match service {
+        Service::Ec2 => ec2_reply::render(request.action(), reply, request_id),
+        Service::Sts => sts::render(reply, request_id),
     }
 }
 
@@ -163,6 +178,7 @@ fn xml_response(status: StatusCode, request_id: &str, xml: String) -> Response {
 /// A [`Delivery`] with the request that it answers.
 enum Delivered {
     Answer(Request, Box<Reply>),
+    CutInBody(Request, Box<Reply>),
     Refusal(ApiError),
     Cut,
     Hang,
@@ -186,6 +202,7 @@ fn call(world: &World, encoded: &[u8], headers: &HeaderMap) -> (Service, Deliver
     };
     let delivered = match world.call(&invocation) {
         Delivery::Answer(reply) => Delivered::Answer(invocation.request, Box::new(reply)),
+        Delivery::CutInBody(reply) => Delivered::CutInBody(invocation.request, Box::new(reply)),
         Delivery::Refusal(error) => Delivered::Refusal(error),
         Delivery::Cut => Delivered::Cut,
         Delivery::Hang => Delivered::Hang,

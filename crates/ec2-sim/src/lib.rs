@@ -24,20 +24,26 @@ pub use fault::{Fault, FaultOutcome};
 pub use fleet::{FLEET_ACCOUNT, FLEET_REGION};
 pub use port::SimCloud;
 pub use reply::{
-    Attachment, CallerIdentity, ImageFacts, ImageState, ImageView, InstanceFacts, InstanceType, InstanceView,
-    MappedDevice, Mapping, Page, Reply, RoleSession, SnapshotDeletion, SnapshotFacts, SnapshotState, SnapshotView,
-    StateChange, StateReason, StatusView, TagView, Tags, VolumeFacts, VolumeView,
+    Attachment, CallerIdentity, DeregistrationProtection, ImageFacts, ImageOrigin, ImageReference, ImageState,
+    ImageView, InstanceFacts, InstanceType, InstanceView, InvalidLaunchTemplateId, LaunchTemplateId,
+    LaunchTemplateVersionView, LaunchTemplateView, MappedDevice, Mapping, Page, Reply, RoleSession, SnapshotDeletion,
+    SnapshotFacts, SnapshotState, SnapshotView, StateChange, StateReason, StatusView, TagView, Tags, TemplateImage,
+    VolumeFacts, VolumeView,
 };
 pub use request::{
-    Action, CreateImage, DescribeImages, DeviceChange, Filter, MappingChange, NewTag, Query, Reboot, Request,
-    TagSpecification,
+    Action, CreateImage, CreateLaunchTemplate, CreateLaunchTemplateVersion, DescribeImageReferences, DescribeImages,
+    DescribeLaunchTemplateVersions, DeviceChange, Filter, LaunchTemplateData, LaunchTemplateRef, MappingChange, NewTag,
+    Query, Reboot, RegisterImage, Request, ResourceTypeRequest, SnapshotMapping, TagSpecification,
 };
-pub use world::audit::{Call, CallOutcome, ImageRecord, RebootCause, RebootRecord, SnapshotRecord};
+pub use world::audit::{
+    Call, CallOutcome, Deletion, ImageRecord, RebootCause, RebootRecord, Resource, ResourceRecord, SnapshotRecord,
+};
 pub use world::builder::{InvalidWorld, WorldBuilder};
 pub use world::identity::{Role, Service, access_key_id, default_identity};
 pub use world::limits::RequestLimits;
 pub use world::paging::{FirstPage, Paging};
-pub use world::settings::{ImageDuration, ImageFailure};
+pub use world::settings::{ImageDuration, ImageFailure, Mishaps};
 pub use world::spec::InstanceSpec;
+pub use world::template_changes::LaunchTemplateSpec;
 pub use world::{Delivery, Invocation, Place, World};
 pub use world_file::InvalidWorldFile;

@@ -4,19 +4,24 @@
 //! It must not be kinder than the wire: a lost or late answer is reported as what the real adapter makes of it, except
 //! that nothing is waited for and no read is repeated.
 
+mod convert;
+mod probe;
+mod usage;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, CloudErrorKind, Identity, ImageQuery, ImageRequest, ImageState, InstanceQuery,
-    MappedDevice, ProbeOutcome, Reboot, ResourceId, SeenImage, SeenSnapshot, SnapshotState, VALUES_PER_FILTER_MAX,
-    is_mutation,
+    Action, Cloud, CloudError, CloudErrorKind, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome,
+    RemovedSnapshot, ResourceId, SeenImage, SeenSnapshot, SnapshotQuery, VALUES_PER_FILTER_MAX, is_mutation,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
-use amikeep_domain::instance::{AttachedVolume, Hibernation, Instance};
+use amikeep_domain::instance::Instance;
+use amikeep_domain::retention::Usage;
 use amikeep_domain::tags;
+use jiff::Timestamp;
 
-use crate::reply::{self, ImageView, InstanceView, Page, Reply, SnapshotView};
+use crate::reply::{InstanceView, Page, Reply};
 use crate::request::{CreateImage, DescribeImages, Filter, NewTag, Query, Request, TagSpecification};
 use crate::world::identity::default_identity;
 use crate::world::{Delivery, Invocation, Place, World};
@@ -24,20 +29,23 @@ use crate::world::{Delivery, Invocation, Place, World};
 /// The page sizes that are asked for: the largest that EC2 allows.
 const PAGE_SIZE: i64 = 1000;
 const TYPE_PAGE_SIZE: i64 = 100;
+const TEMPLATE_PAGE_SIZE: i64 = 200;
 
-/// One account in one region of a world, as amikeep's port. Clones share what they know of instance types.
+/// One account in one region of a world, as amikeep's port. Clones share what they know of instance types, and when
+/// they were last answered.
 #[derive(Debug, Clone)]
 pub struct SimCloud {
     world: World,
     place: Place,
     /// Instance-store disks by type; none for a type that the world did not tell of.
     disks: Arc<Mutex<BTreeMap<String, Option<u32>>>>,
+    answered_at: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl SimCloud {
     /// The port on `world` for `place`, with the account's own credentials.
     pub fn new(world: World, place: Place) -> Self {
-        Self { world, place, disks: Arc::default() }
+        Self { world, place, disks: Arc::default(), answered_at: Arc::default() }
     }
 
     /// The world behind it.
@@ -48,9 +56,19 @@ impl SimCloud {
     fn send(&self, action: Action, request: Request, dry_run: bool) -> Result<Reply, CloudError> {
         let caller = default_identity(&self.place.account);
         let invocation = Invocation { caller, region: self.place.region.clone(), request, dry_run };
-        match self.world.call(&invocation) {
+        let delivery = self.world.call(&invocation);
+        if !matches!(delivery, Delivery::Cut | Delivery::Hang) {
+            // A `Date` header has whole seconds.
+            let date = self.world.clock().now().as_second();
+            let answered_at = &mut *self.answered_at.lock().unwrap_or_else(PoisonError::into_inner);
+            *answered_at = Timestamp::from_second(date).ok();
+        }
+        match delivery {
             Delivery::Answer(reply) => Ok(reply),
             Delivery::Refusal(error) => Err(CloudError::from_answer(action, error.status, &error.code, &error.message)),
+            Delivery::CutInBody(_) => {
+                Err(lost(action, "connection", "the connection was closed in the middle of the answer"))
+            }
             Delivery::Cut => Err(lost(action, "connection", "the connection was closed before the answer")),
             Delivery::Hang => Err(lost(action, "timeout", "there was no answer in time")),
             Delivery::Garbage => Err(lost(action, "bad-answer", "the answer cannot be used")),
@@ -65,7 +83,11 @@ impl SimCloud {
         request: impl Fn(Query) -> Request,
         page_of: impl Fn(Reply) -> Option<Page<T>>,
     ) -> Result<Vec<T>, CloudError> {
-        let page_size = if action == Action::DescribeInstanceTypes { TYPE_PAGE_SIZE } else { PAGE_SIZE };
+        let page_size = match action {
+            Action::DescribeInstanceTypes => TYPE_PAGE_SIZE,
+            Action::DescribeLaunchTemplates | Action::DescribeLaunchTemplateVersions => TEMPLATE_PAGE_SIZE,
+            _ => PAGE_SIZE,
+        };
         let mut query = Query { filters: filters.to_vec(), max_results: Some(page_size), next_token: None };
         let mut items = Vec::new();
         loop {
@@ -96,7 +118,7 @@ impl SimCloud {
         let disks = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(views
             .into_iter()
-            .map(|view| instance(disks.get(&view.facts.instance_type).copied().flatten(), view))
+            .map(|view| convert::instance(disks.get(&view.facts.instance_type).copied().flatten(), view))
             .collect())
     }
 
@@ -129,29 +151,16 @@ impl SimCloud {
             Reply::Images(page) => Some(page),
             _ => None,
         })?;
-        Ok(views.into_iter().map(seen_image).collect())
+        Ok(views.into_iter().map(convert::seen_image).collect())
     }
 
-    fn ask_to_create_image(&self, instance_id: String) -> Result<ProbeOutcome, CloudError> {
-        let request = CreateImage {
-            instance_id,
-            name: "amikeep-dry-run".to_owned(),
-            description: None,
-            reboot: Reboot::No,
-            mappings: Vec::new(),
-            tag_specifications: Vec::new(),
-        };
-        understood(self.send(Action::CreateImage, Request::CreateImage(request), true))
-    }
-
-    fn ask_to_create_tags(&self) -> Result<ProbeOutcome, CloudError> {
-        let images = self.images(&[Filter::new("tag-key", [tags::OWNER])])?;
-        let Some(image) = images.first() else {
-            return Ok(ProbeOutcome::NotChecked("there is no image of amikeep yet to ask about".to_owned()));
-        };
-        let tag = NewTag { key: tags::GRADE.to_owned(), value: "crash".to_owned() };
-        let request = Request::CreateTags { resources: vec![image.id.to_string()], tags: vec![tag] };
-        understood(self.send(Action::CreateTags, request, true))
+    fn snapshots(&self, filters: &[Filter]) -> Result<Vec<SeenSnapshot>, CloudError> {
+        let request = |query| Request::DescribeSnapshots { ids: Vec::new(), owners: vec!["self".to_owned()], query };
+        let views = self.list(Action::DescribeSnapshots, filters, request, |reply| match reply {
+            Reply::Snapshots(page) => Some(page),
+            _ => None,
+        })?;
+        Ok(views.into_iter().map(convert::seen_snapshot).collect())
     }
 }
 
@@ -171,7 +180,7 @@ impl Cloud for SimCloud {
         let filters = match query {
             ImageQuery::Ids(ids) => one_filter_each("image-id", ids.iter().map(ToString::to_string)),
             ImageQuery::Names(names) => one_filter_each("name", names.iter().map(ToString::to_string)),
-            ImageQuery::Owner(owner) => vec![vec![Filter::new(format!("tag:{}", tags::OWNER), [owner.as_str()])]],
+            ImageQuery::Owner(owner) => vec![vec![owner_filter(owner.as_str())]],
         };
         let mut images = Vec::new();
         for filters in filters {
@@ -180,18 +189,24 @@ impl Cloud for SimCloud {
         Ok(images)
     }
 
-    async fn observe_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SeenSnapshot>, CloudError> {
+    async fn observe_snapshots(&self, query: SnapshotQuery) -> Result<Vec<SeenSnapshot>, CloudError> {
+        let filters = match query {
+            SnapshotQuery::Ids(ids) => one_filter_each("snapshot-id", ids.iter().map(ToString::to_string)),
+            SnapshotQuery::Owner(owner) => vec![vec![owner_filter(owner.as_str())]],
+        };
         let mut snapshots = Vec::new();
-        for filters in one_filter_each("snapshot-id", ids.iter().map(ToString::to_string)) {
-            let request =
-                |query| Request::DescribeSnapshots { ids: Vec::new(), owners: vec!["self".to_owned()], query };
-            let views = self.list(Action::DescribeSnapshots, &filters, request, |reply| match reply {
-                Reply::Snapshots(page) => Some(page),
-                _ => None,
-            })?;
-            snapshots.extend(views.into_iter().map(seen_snapshot));
+        for filters in filters {
+            snapshots.extend(self.snapshots(&filters)?);
         }
         Ok(snapshots)
+    }
+
+    async fn observe_usage(&self, images: Vec<ImageId>) -> Result<BTreeMap<ImageId, Usage>, CloudError> {
+        self.usage(&images)
+    }
+
+    fn answered_at(&self) -> Option<Timestamp> {
+        *self.answered_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
@@ -222,28 +237,31 @@ impl Cloud for SimCloud {
         self.send(Action::CreateTags, Request::CreateTags { resources, tags: new_tags(&tags) }, false).map(|_| ())
     }
 
+    async fn remove_tags(&self, resources: Vec<ResourceId>, keys: Vec<String>) -> Result<(), CloudError> {
+        // Without a key EC2 would take every tag away.
+        if resources.is_empty() || keys.is_empty() {
+            return Ok(());
+        }
+        let resources = resources.iter().map(|resource| resource.as_str().to_owned()).collect();
+        let tags = keys.into_iter().map(|key| (key, None)).collect();
+        self.send(Action::DeleteTags, Request::DeleteTags { resources, tags }, false).map(|_| ())
+    }
+
+    async fn retire_image(&self, image: ImageId) -> Result<Vec<RemovedSnapshot>, CloudError> {
+        let request = Request::DeregisterImage { image_id: image.to_string(), delete_snapshots: true };
+        match self.send(Action::DeregisterImage, request, false)? {
+            Reply::ImageDeregistered(deletions) => Ok(deletions.into_iter().map(convert::removed_snapshot).collect()),
+            _ => Err(lost(Action::DeregisterImage, "bad-answer", "the answer cannot be used")),
+        }
+    }
+
+    async fn delete_snapshot(&self, snapshot: SnapshotId) -> Result<(), CloudError> {
+        let request = Request::DeleteSnapshot { snapshot_id: snapshot.to_string() };
+        self.send(Action::DeleteSnapshot, request, false).map(|_| ())
+    }
+
     async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
-        let query = Query::default;
-        let request = match (action, instance) {
-            (Action::GetCallerIdentity, _) => {
-                return understood(self.send(action, Request::GetCallerIdentity, false));
-            }
-            (Action::AssumeRole, _) => {
-                return Ok(ProbeOutcome::NotChecked("the account has no role_arn".to_owned()));
-            }
-            (Action::CreateImage, Some(instance)) => return self.ask_to_create_image(instance.to_string()),
-            (Action::CreateImage, None) => {
-                return Ok(ProbeOutcome::NotChecked("there is no instance to ask about".to_owned()));
-            }
-            (Action::CreateTags, _) => return self.ask_to_create_tags(),
-            (Action::DescribeInstances, _) => Request::DescribeInstances { ids: Vec::new(), query: query() },
-            (Action::DescribeInstanceTypes, _) => Request::DescribeInstanceTypes { names: Vec::new(), query: query() },
-            (Action::DescribeImages, _) => Request::DescribeImages(DescribeImages::default()),
-            (Action::DescribeSnapshots, _) => {
-                Request::DescribeSnapshots { ids: Vec::new(), owners: Vec::new(), query: query() }
-            }
-        };
-        understood(self.send(action, request, true))
+        self.ask(action, instance)
     }
 }
 
@@ -253,20 +271,6 @@ fn lost(action: Action, code: &str, message: &str) -> CloudError {
     CloudError { action, kind, code: code.to_owned(), message: message.to_owned(), request_id: None }
 }
 
-fn understood(answer: Result<Reply, CloudError>) -> Result<ProbeOutcome, CloudError> {
-    use CloudErrorKind as Kind;
-    let Err(error) = answer else { return Ok(ProbeOutcome::Allowed) };
-    match error.kind {
-        Kind::DryRunSucceeded => Ok(ProbeOutcome::Allowed),
-        Kind::Denied => Ok(ProbeOutcome::Denied(error.message)),
-        Kind::Credentials | Kind::Unavailable | Kind::Throttled => Err(error),
-        Kind::OutcomeUnknown => Err(CloudError { kind: Kind::Unavailable, ..error }),
-        Kind::Busy | Kind::NotFound | Kind::NameInUse | Kind::WrongState | Kind::Invalid => {
-            Ok(ProbeOutcome::NotChecked(format!("{}: {}", error.code, error.message)))
-        }
-    }
-}
-
 /// Filters of at most as many values as EC2 takes, each for a listing of its own; none for no value, since EC2 takes an
 /// empty list for no filter at all.
 fn one_filter_each(name: &str, values: impl Iterator<Item = String>) -> Vec<Vec<Filter>> {
@@ -274,67 +278,10 @@ fn one_filter_each(name: &str, values: impl Iterator<Item = String>) -> Vec<Vec<
     values.chunks(VALUES_PER_FILTER_MAX).map(|values| vec![Filter::new(name, values.iter().cloned())]).collect()
 }
 
+fn owner_filter(owner: &str) -> Filter {
+    Filter::new(format!("tag:{}", tags::OWNER), [owner])
+}
+
 fn new_tags(tags: &BTreeMap<String, String>) -> Vec<NewTag> {
     tags.iter().map(|(key, value)| NewTag { key: key.clone(), value: value.clone() }).collect()
-}
-
-fn instance(disks: Option<u32>, view: InstanceView) -> Instance {
-    let reason = view.state_reason.as_ref().map(|reason| reason.code.as_str());
-    let hibernated = reason == Some("Client.UserInitiatedHibernate");
-    let attached = |attached: reply::Attachment| AttachedVolume { device: attached.device, volume: attached.volume_id };
-    let mut volumes: Vec<_> = view.attachments.into_iter().map(attached).collect();
-    volumes.sort();
-    Instance {
-        id: view.facts.id,
-        state: view.state,
-        launched_at: view.launched_at,
-        root_device: view.facts.root_device,
-        root_device_name: Some(view.facts.root_device_name),
-        volumes,
-        instance_store_disks: disks,
-        hibernation: if hibernated { Hibernation::Hibernated } else { Hibernation::No },
-        tags: view.tags,
-    }
-}
-
-fn seen_image(view: ImageView) -> SeenImage {
-    let reason = view.state_reason.map(|reason| reason.message);
-    let state = match view.state {
-        reply::ImageState::Pending => ImageState::Pending,
-        reply::ImageState::Available => ImageState::Available,
-        reply::ImageState::Disabled => ImageState::Disabled,
-        state @ (reply::ImageState::Failed | reply::ImageState::Deregistered) => {
-            ImageState::Failed { reason: reason.unwrap_or_else(|| state.as_str().to_owned()) }
-        }
-    };
-    let device = |mapping: reply::Mapping| match mapping.mapped {
-        reply::MappedDevice::Ebs { snapshot_id, .. } => {
-            MappedDevice { device: mapping.device, snapshot: snapshot_id, virtual_name: None }
-        }
-        reply::MappedDevice::InstanceStore(name) => {
-            MappedDevice { device: mapping.device, snapshot: None, virtual_name: Some(name) }
-        }
-    };
-    SeenImage {
-        id: view.facts.id,
-        name: view.facts.name,
-        state,
-        created_at: Some(view.facts.created_at),
-        source_instance: Some(view.facts.source.id),
-        devices: view.mappings.into_iter().map(device).collect(),
-        tags: view.tags,
-    }
-}
-
-fn seen_snapshot(view: SnapshotView) -> SeenSnapshot {
-    SeenSnapshot {
-        id: view.facts.id,
-        volume: Some(view.facts.volume_id),
-        state: match view.state {
-            reply::SnapshotState::Pending => SnapshotState::Pending,
-            reply::SnapshotState::Completed => SnapshotState::Completed,
-        },
-        started_at: Some(view.facts.started_at),
-        tags: view.tags,
-    }
 }

@@ -1,5 +1,7 @@
 //! What the world answers: resources as they are shown to a caller at one moment, typed once for both faces.
 
+mod launch_templates;
+
 use std::collections::BTreeMap;
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId};
@@ -7,6 +9,11 @@ use amikeep_domain::instance::{InstanceState, RootDevice};
 use jiff::Timestamp;
 
 use crate::request::Reboot;
+
+pub use crate::reply::launch_templates::{
+    ImageReference, InvalidLaunchTemplateId, LaunchTemplateId, LaunchTemplateVersionView, LaunchTemplateView,
+    TemplateImage,
+};
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -209,12 +216,62 @@ pub struct ImageFacts {
     pub description: Option<String>,
     /// Whose it is.
     pub owner: AccountId,
-    /// The instance it was made from, with its platform, architecture and root device.
-    pub source: InstanceFacts,
-    /// When `CreateImage` was called.
+    /// How it was made.
+    pub origin: ImageOrigin,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    /// Such as `Linux/UNIX`.
+    pub platform_details: String,
+    /// Such as `/dev/xvda`.
+    pub root_device_name: String,
+    /// When it was asked for.
     pub created_at: Timestamp,
-    /// What `CreateImage` was asked to do.
-    pub reboot: Reboot,
+}
+
+impl ImageFacts {
+    /// The instance that it was made from; none for one that was registered from snapshots.
+    pub fn source_instance(&self) -> Option<&InstanceId> {
+        match &self.origin {
+            ImageOrigin::CreateImage { instance, .. } => Some(instance),
+            ImageOrigin::RegisterImage => None,
+        }
+    }
+}
+
+/// How an image was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageOrigin {
+    /// From an instance.
+    CreateImage {
+        /// The instance.
+        instance: InstanceId,
+        /// What the call was asked to do.
+        reboot: Reboot,
+    },
+    /// From snapshots that were there.
+    RegisterImage,
+}
+
+/// `deregistrationProtection` of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeregistrationProtection {
+    /// It can be deregistered; if a cooldown runs, not yet.
+    Disabled,
+    /// It cannot.
+    Enabled,
+    /// It cannot, nor for 24 hours after the protection is taken away.
+    EnabledWithCooldown,
+}
+
+impl DeregistrationProtection {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled-without-cooldown",
+            Self::EnabledWithCooldown => "enabled-with-cooldown",
+        }
+    }
 }
 
 /// An image as shown.
@@ -228,6 +285,8 @@ pub struct ImageView {
     pub state_reason: Option<StateReason>,
     /// Its devices.
     pub mappings: Vec<Mapping>,
+    /// Whether it is protected.
+    pub protection: DeregistrationProtection,
     /// Its tags then.
     pub tags: Tags,
 }
@@ -289,7 +348,7 @@ pub struct SnapshotView {
 pub struct TagView {
     /// The tagged resource.
     pub resource_id: String,
-    /// `instance`, `image`, `snapshot` or `volume`.
+    /// `instance`, `image`, `snapshot`, `volume` or `launch-template`.
     pub resource_type: &'static str,
     /// The key.
     pub key: String,
@@ -332,6 +391,10 @@ pub enum SnapshotDeletion {
     Skipped,
     /// The caller may not delete snapshots.
     MissingPermissions,
+    /// EC2 failed.
+    InternalError,
+    /// EC2 says that the request was wrong.
+    ClientError,
 }
 
 impl SnapshotDeletion {
@@ -341,6 +404,8 @@ impl SnapshotDeletion {
             Self::Success => "success",
             Self::Skipped => "skipped",
             Self::MissingPermissions => "missing-permissions",
+            Self::InternalError => "internal-error",
+            Self::ClientError => "client-error",
         }
     }
 }
@@ -394,7 +459,13 @@ pub enum Reply {
     Snapshots(Page<SnapshotView>),
     Tags(Page<TagView>),
     Regions(Vec<Region>),
+    ImageReferences(Page<ImageReference>),
+    LaunchTemplates(Page<LaunchTemplateView>),
+    LaunchTemplateVersions(Page<LaunchTemplateVersionView>),
+    LaunchTemplate(LaunchTemplateView),
+    LaunchTemplateVersion(LaunchTemplateVersionView),
     ImageCreated(ImageId),
+    Protection(DeregistrationProtection),
     ImageDeregistered(Vec<(SnapshotId, SnapshotDeletion)>),
     StateChanges(Vec<StateChange>),
     CallerIdentity(CallerIdentity),

@@ -38,11 +38,20 @@ actions!(
     DescribeSnapshots,
     DescribeTags,
     DescribeRegions,
+    DescribeImageReferences,
+    DescribeLaunchTemplates,
+    DescribeLaunchTemplateVersions,
     CreateImage,
+    RegisterImage,
     CreateTags,
     DeleteTags,
     DeregisterImage,
+    EnableImageDeregistrationProtection,
+    DisableImageDeregistrationProtection,
     DeleteSnapshot,
+    CreateLaunchTemplate,
+    CreateLaunchTemplateVersion,
+    DeleteLaunchTemplate,
     StartInstances,
     StopInstances,
     TerminateInstances,
@@ -159,6 +168,126 @@ pub struct DescribeImages {
     pub query: Query,
 }
 
+/// One device of `RegisterImage`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotMapping {
+    /// `DeviceName`.
+    pub device: String,
+    /// `Ebs.SnapshotId`.
+    pub snapshot_id: String,
+    /// `Ebs.DeleteOnTermination`.
+    pub delete_on_termination: bool,
+}
+
+impl SnapshotMapping {
+    /// A snapshot whose volume goes with an instance launched from it, as it is by default.
+    pub fn new(device: impl Into<String>, snapshot_id: impl Into<String>) -> Self {
+        Self { device: device.into(), snapshot_id: snapshot_id.into(), delete_on_termination: true }
+    }
+}
+
+/// Parameters of `RegisterImage`, for images on EBS snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterImage {
+    /// Unique per account and region.
+    pub name: String,
+    /// Up to 255 characters.
+    pub description: Option<String>,
+    /// `x86_64`, `arm64` and others.
+    pub architecture: String,
+    /// Which device is the root.
+    pub root_device_name: String,
+    /// The devices.
+    pub mappings: Vec<SnapshotMapping>,
+    /// Tags on the image.
+    pub tag_specifications: Vec<TagSpecification>,
+}
+
+/// `ResourceType.N` of `DescribeImageReferences`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceTypeRequest {
+    /// Such as `ec2:Instance`.
+    pub resource_type: String,
+    /// `ResourceTypeOption.N`: names with their values.
+    pub options: Vec<(String, Vec<String>)>,
+}
+
+/// Parameters of `DescribeImageReferences`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DescribeImageReferences {
+    /// `ImageId.N`, 1 to 10.
+    pub ids: Vec<String>,
+    /// `IncludeAllResourceTypes`.
+    pub all_types: bool,
+    /// `ResourceType.N`.
+    pub types: Vec<ResourceTypeRequest>,
+    /// Paging; there are no filters.
+    pub query: Query,
+}
+
+/// A launch template by its id or its name: exactly one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaunchTemplateRef {
+    /// `LaunchTemplateId`.
+    pub id: Option<String>,
+    /// `LaunchTemplateName`.
+    pub name: Option<String>,
+}
+
+/// `LaunchTemplateData`, as far as the simulator has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaunchTemplateData {
+    /// `ImageId`.
+    pub image_id: Option<String>,
+    /// `InstanceType`.
+    pub instance_type: Option<String>,
+}
+
+/// Parameters of `CreateLaunchTemplate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateLaunchTemplate {
+    /// Unique per account and region.
+    pub name: String,
+    /// `VersionDescription`.
+    pub description: Option<String>,
+    /// What its first version says.
+    pub data: LaunchTemplateData,
+    /// Tags on the template.
+    pub tag_specifications: Vec<TagSpecification>,
+    /// `ClientToken`.
+    pub client_token: Option<String>,
+}
+
+/// Parameters of `CreateLaunchTemplateVersion`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateLaunchTemplateVersion {
+    /// Of which template.
+    pub template: LaunchTemplateRef,
+    /// From which version it inherits what `data` does not say.
+    pub source_version: Option<String>,
+    /// `VersionDescription`.
+    pub description: Option<String>,
+    /// What it says.
+    pub data: LaunchTemplateData,
+    /// `ClientToken`.
+    pub client_token: Option<String>,
+}
+
+/// Parameters of `DescribeLaunchTemplateVersions`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DescribeLaunchTemplateVersions {
+    /// Of which template; of all if it names none.
+    pub template: LaunchTemplateRef,
+    /// Numbers, `$Latest` and `$Default`.
+    pub versions: Vec<String>,
+    /// `MinVersion`.
+    pub min: Option<i64>,
+    /// `MaxVersion`.
+    pub max: Option<i64>,
+    /// Filters and paging.
+    pub query: Query,
+}
+
 /// A call with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the parameters of EC2's action of the same name")]
@@ -171,17 +300,32 @@ pub enum Request {
     DescribeSnapshots { ids: Vec<String>, owners: Vec<String>, query: Query },
     DescribeTags { query: Query },
     DescribeRegions { names: Vec<String>, filters: Vec<Filter> },
+    DescribeImageReferences(DescribeImageReferences),
+    DescribeLaunchTemplates { ids: Vec<String>, names: Vec<String>, query: Query },
+    DescribeLaunchTemplateVersions(DescribeLaunchTemplateVersions),
     CreateImage(CreateImage),
+    RegisterImage(RegisterImage),
     CreateTags { resources: Vec<String>, tags: Vec<NewTag> },
     DeleteTags { resources: Vec<String>, tags: Vec<(String, Option<String>)> },
     DeregisterImage { image_id: String, delete_snapshots: bool },
+    EnableImageDeregistrationProtection { image_id: String, with_cooldown: bool },
+    DisableImageDeregistrationProtection { image_id: String },
     DeleteSnapshot { snapshot_id: String },
+    CreateLaunchTemplate(CreateLaunchTemplate),
+    CreateLaunchTemplateVersion(CreateLaunchTemplateVersion),
+    DeleteLaunchTemplate(LaunchTemplateRef),
     StartInstances { ids: Vec<String> },
     StopInstances { ids: Vec<String>, hibernate: bool },
     TerminateInstances { ids: Vec<String> },
     RebootInstances { ids: Vec<String> },
     GetCallerIdentity,
     AssumeRole { role_arn: String, session_name: String, external_id: Option<String>, duration_seconds: i64 },
+}
+
+impl LaunchTemplateRef {
+    fn subjects(&self) -> Vec<&str> {
+        self.id.iter().chain(&self.name).map(String::as_str).collect()
+    }
 }
 
 impl Request {
@@ -196,11 +340,20 @@ impl Request {
             Self::DescribeSnapshots { .. } => Action::DescribeSnapshots,
             Self::DescribeTags { .. } => Action::DescribeTags,
             Self::DescribeRegions { .. } => Action::DescribeRegions,
+            Self::DescribeImageReferences(_) => Action::DescribeImageReferences,
+            Self::DescribeLaunchTemplates { .. } => Action::DescribeLaunchTemplates,
+            Self::DescribeLaunchTemplateVersions(_) => Action::DescribeLaunchTemplateVersions,
             Self::CreateImage(_) => Action::CreateImage,
+            Self::RegisterImage(_) => Action::RegisterImage,
             Self::CreateTags { .. } => Action::CreateTags,
             Self::DeleteTags { .. } => Action::DeleteTags,
             Self::DeregisterImage { .. } => Action::DeregisterImage,
+            Self::EnableImageDeregistrationProtection { .. } => Action::EnableImageDeregistrationProtection,
+            Self::DisableImageDeregistrationProtection { .. } => Action::DisableImageDeregistrationProtection,
             Self::DeleteSnapshot { .. } => Action::DeleteSnapshot,
+            Self::CreateLaunchTemplate(_) => Action::CreateLaunchTemplate,
+            Self::CreateLaunchTemplateVersion(_) => Action::CreateLaunchTemplateVersion,
+            Self::DeleteLaunchTemplate(_) => Action::DeleteLaunchTemplate,
             Self::StartInstances { .. } => Action::StartInstances,
             Self::StopInstances { .. } => Action::StopInstances,
             Self::TerminateInstances { .. } => Action::TerminateInstances,
@@ -214,7 +367,17 @@ impl Request {
     pub fn subjects(&self) -> Vec<&str> {
         match self {
             Self::CreateImage(call) => vec![&call.instance_id, &call.name],
-            Self::DeregisterImage { image_id: id, .. } | Self::DeleteSnapshot { snapshot_id: id } => vec![id],
+            Self::RegisterImage(call) => vec![&call.name],
+            Self::DeregisterImage { image_id: id, .. }
+            | Self::EnableImageDeregistrationProtection { image_id: id, .. }
+            | Self::DisableImageDeregistrationProtection { image_id: id }
+            | Self::DeleteSnapshot { snapshot_id: id } => vec![id],
+            Self::CreateLaunchTemplate(call) => vec![&call.name],
+            Self::CreateLaunchTemplateVersion(call) => call.template.subjects(),
+            Self::DeleteLaunchTemplate(template) => template.subjects(),
+            Self::DescribeLaunchTemplateVersions(call) => call.template.subjects(),
+            Self::DescribeLaunchTemplates { ids, names, .. } => ids.iter().chain(names).map(String::as_str).collect(),
+            Self::DescribeImageReferences(call) => call.ids.iter().map(String::as_str).collect(),
             Self::AssumeRole { role_arn, .. } => vec![role_arn],
             Self::DescribeImages(call) => call.ids.iter().map(String::as_str).collect(),
             Self::DescribeInstances { ids, .. }
@@ -241,8 +404,11 @@ impl Request {
             | Self::DescribeInstanceTypes { query, .. }
             | Self::DescribeVolumes { query, .. }
             | Self::DescribeSnapshots { query, .. }
+            | Self::DescribeLaunchTemplates { query, .. }
             | Self::DescribeTags { query } => Some(query),
             Self::DescribeImages(call) => Some(&call.query),
+            Self::DescribeImageReferences(call) => Some(&call.query),
+            Self::DescribeLaunchTemplateVersions(call) => Some(&call.query),
             _ => None,
         }
     }

@@ -3,25 +3,33 @@
 //! The world does no I/O and has no clock: time comes from a [`SimClock`], chance from a seed. It must never be bent to
 //! what amikeep expects; its rules come from EC2's documentation, and `docs/ec2-sim.md` says from which page.
 //!
-//! A read shows the world as it was `describe_lag` ago, whole. That one rule gives every kind of eventual consistency:
-//! new images that are not there yet, deregistered ones that still are, old tags, old states.
+//! A read shows the world as it was `describe_lag` ago, whole. That one rule gives most kinds of eventual consistency:
+//! new images that are not there yet, deregistered ones that still are, old tags, old states. What is new, and its tags,
+//! can lag longer ([`Horizon`]).
 
 pub(crate) mod audit;
 pub(crate) mod builder;
+mod control;
 mod create_image;
+mod deregistration;
 mod filters;
+mod horizon;
 pub(crate) mod identity;
 mod ids;
 mod images;
 mod instances;
+mod launch_templates;
 pub(crate) mod limits;
 mod orders;
 pub(crate) mod paging;
 mod reads;
+mod references;
+mod register_image;
 pub(crate) mod settings;
 mod snapshots;
 pub(crate) mod spec;
 mod tags;
+pub(crate) mod template_changes;
 mod types;
 mod volumes;
 mod writes;
@@ -30,20 +38,22 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::clock::{SimClock, earlier};
+use crate::clock::SimClock;
 use crate::error::ApiError;
-use crate::fault::{Fault, FaultOutcome, FaultPlan};
-use crate::reply::{CallerIdentity, InstanceType, Reply};
-use crate::request::{Action, Request};
+use crate::fault::{FaultOutcome, FaultPlan};
+use crate::reply::{CallerIdentity, InstanceType, LaunchTemplateId, Reply};
+use crate::request::Request;
 use crate::rng::Rng;
-use crate::world::audit::{Call, CallOutcome};
+use crate::world::audit::{Call, CallOutcome, Deletion};
+use crate::world::horizon::Horizon;
 use crate::world::identity::{Iam, Service, WantedRole};
 use crate::world::images::Image;
 use crate::world::instances::Instance;
+use crate::world::launch_templates::LaunchTemplate;
 use crate::world::limits::{Buckets, RequestLimits};
-use crate::world::settings::{ImageFailure, Settings};
+use crate::world::settings::Settings;
 use crate::world::snapshots::Snapshot;
 use crate::world::volumes::Volume;
 
@@ -63,6 +73,7 @@ pub(crate) struct Contents {
     volumes: BTreeMap<VolumeId, Volume>,
     images: BTreeMap<ImageId, Image>,
     snapshots: BTreeMap<SnapshotId, Snapshot>,
+    launch_templates: BTreeMap<LaunchTemplateId, LaunchTemplate>,
 }
 
 /// A call by somebody somewhere.
@@ -85,6 +96,8 @@ pub enum Delivery {
     Answer(Reply),
     /// EC2's refusal.
     Refusal(ApiError),
+    /// Status 200 and the first half of the body; then the connection is cut.
+    CutInBody(Reply),
     /// The connection is cut without an answer; the call may have been carried out.
     Cut,
     /// No answer ever comes.
@@ -110,14 +123,15 @@ pub(crate) struct State {
     faults: FaultPlan,
     buckets: Buckets,
     calls: Vec<Call>,
+    deletions: Vec<Deletion>,
 }
 
 /// When and for whom an operation runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
-    /// The moment that reads show.
-    pub(crate) horizon: Timestamp,
+    /// The moments that reads show.
+    pub(crate) horizon: Horizon,
     pub(crate) place: Place,
     pub(crate) caller: &'a CallerIdentity,
     pub(crate) dry_run: bool,
@@ -174,57 +188,15 @@ impl World {
     pub fn request_id(&self) -> String {
         self.state().rng.request_id()
     }
-
-    /// Plans something to go wrong.
-    pub fn plan_fault(&self, fault: Fault) {
-        self.state().faults.add(fault);
-    }
-
-    /// Forgets every planned fault.
-    pub fn clear_faults(&self) {
-        self.state().faults.clear();
-    }
-
-    /// Takes a permission from everybody in an account.
-    pub fn deny(&self, account: &AccountId, action: Action) {
-        self.state().iam.deny(account, action);
-    }
-
-    /// Gives a permission back.
-    pub fn allow(&self, account: &AccountId, action: Action) {
-        self.state().iam.allow(account, action);
-    }
-
-    /// Ends a session, or makes an access key unknown.
-    pub fn expire_credentials(&self, access_key_id: &str) {
-        let now = self.clock.now();
-        self.state().iam.expire(access_key_id, now);
-    }
-
-    /// From now on reads show the world as it was this long ago.
-    pub fn set_describe_lag(&self, lag: SignedDuration) {
-        self.state().settings.describe_lag = lag;
-    }
-
-    /// From now on snapshots begin this long after `CreateImage`.
-    pub fn set_snapshot_lag(&self, lag: SignedDuration) {
-        self.state().settings.snapshot_lag = lag;
-    }
-
-    /// Images of `instance` take this long from now on, whatever is drawn for the others.
-    pub fn set_image_duration(&self, instance: &InstanceId, duration: SignedDuration) {
-        self.state().settings.image_durations.insert(instance.clone(), duration);
-    }
-
-    /// The next image of `instance` fails so. Called twice, the next two do.
-    pub fn fail_next_image(&self, instance: &InstanceId, failure: ImageFailure) {
-        self.state().settings.image_failures.entry(instance.clone()).or_default().push_back(failure);
-    }
 }
 
 impl State {
     fn deliver(&mut self, invocation: &Invocation, now: Timestamp) -> (Delivery, CallOutcome) {
         let place = Place { account: invocation.caller.account.clone(), region: invocation.region.clone() };
+        let action = invocation.request.action();
+        if self.settings.unknown_actions.contains(&action) {
+            return refusal(ApiError::invalid_action(action.as_str()));
+        }
         let limited = self.settings.request_limits == RequestLimits::Documented;
         if limited && !self.buckets.take(&place, &invocation.request, now) {
             return refusal(ApiError::throttled());
@@ -237,6 +209,17 @@ impl State {
             },
             Some(FaultOutcome::Throttle) => refusal(ApiError::throttled()),
             Some(FaultOutcome::Error(error)) => refusal(error),
+            Some(FaultOutcome::ErrorAfterEffect(error)) => match self.perform(invocation, place, now) {
+                Ok(_) => {
+                    let outcome = CallOutcome::RefusedAfterEffect(error.code.to_string());
+                    (Delivery::Refusal(error), outcome)
+                }
+                Err(_) => refusal(error),
+            },
+            Some(FaultOutcome::CutInBody) => match self.perform(invocation, place, now) {
+                Ok(reply) => (Delivery::CutInBody(reply), CallOutcome::CutInBody),
+                Err(error) => refusal(error),
+            },
             Some(FaultOutcome::LostReplyAfterEffect) => {
                 // A refused call has no effect, but its answer is lost all the same.
                 let outcome = match self.perform(invocation, place, now) {
@@ -254,7 +237,7 @@ impl State {
     fn perform(&mut self, invocation: &Invocation, place: Place, now: Timestamp) -> Result<Reply, ApiError> {
         let Invocation { caller, request, dry_run, .. } = invocation;
         let action = request.action();
-        let horizon = earlier(now, self.settings.describe_lag);
+        let horizon = Horizon::new(now, &self.settings);
         let context = Context { now, horizon, place, caller, dry_run: *dry_run };
         if action.is_sts() {
             return self.perform_sts(&context, request);
@@ -264,12 +247,20 @@ impl State {
         }
         match request {
             Request::CreateImage(call) => self.create_image(&context, call),
+            Request::RegisterImage(call) => self.register_image(&context, call),
             Request::CreateTags { resources, tags } => self.create_tags(&context, resources, tags),
             Request::DeleteTags { resources, tags } => self.delete_tags(&context, resources, tags),
             Request::DeregisterImage { image_id, delete_snapshots } => {
                 self.deregister_image(&context, image_id, *delete_snapshots)
             }
+            Request::EnableImageDeregistrationProtection { image_id, with_cooldown } => {
+                self.protect_image(&context, image_id, *with_cooldown)
+            }
+            Request::DisableImageDeregistrationProtection { image_id } => self.unprotect_image(&context, image_id),
             Request::DeleteSnapshot { snapshot_id } => self.delete_snapshot(&context, snapshot_id),
+            Request::CreateLaunchTemplate(call) => self.create_launch_template(&context, call),
+            Request::CreateLaunchTemplateVersion(call) => self.create_launch_template_version(&context, call),
+            Request::DeleteLaunchTemplate(template) => self.delete_launch_template(&context, template),
             Request::StartInstances { ids } => self.start_instances(&context, ids),
             Request::StopInstances { ids, hibernate } => self.stop_instances(&context, ids, *hibernate),
             Request::TerminateInstances { ids } => self.terminate_instances(&context, ids),

@@ -1,4 +1,4 @@
-//! A world as a JSON file: accounts, regions and instances, for people who try the simulator with their own fleet.
+//! A world as a JSON file: accounts, regions, instances and launch templates, for people who try the simulator with their own fleet.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::world::World;
 use crate::world::builder::WorldBuilder;
 use crate::world::spec::InstanceSpec;
+use crate::world::template_changes::LaunchTemplateSpec;
 
 /// Why a file describes no world.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ struct WorldFile {
 struct AccountEntry {
     id: String,
     regions: BTreeMap<String, Vec<InstanceEntry>>,
+    /// By region; a region without instances may have some too.
+    #[serde(default)]
+    launch_templates: BTreeMap<String, Vec<LaunchTemplateEntry>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,8 +45,20 @@ struct InstanceEntry {
     instance_type: Option<String>,
     architecture: Option<String>,
     platform: Option<String>,
+    /// The image that it was launched from.
+    image: Option<String>,
     /// The device of a root in the instance store.
     instance_store_root: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LaunchTemplateEntry {
+    name: String,
+    id: Option<String>,
+    /// The image of each version; `null` for a version that names none.
+    #[serde(default)]
+    images: Vec<Option<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,8 +93,22 @@ impl World {
                 builder = builder.region(&region);
                 builder = instances.into_iter().map(InstanceEntry::into_spec).fold(builder, WorldBuilder::instance);
             }
+            for (region, templates) in account.launch_templates {
+                let specs = templates.into_iter().map(LaunchTemplateEntry::into_spec);
+                builder = specs.fold(builder.region(&region), WorldBuilder::launch_template);
+            }
         }
         Ok(builder)
+    }
+}
+
+impl LaunchTemplateEntry {
+    fn into_spec(self) -> LaunchTemplateSpec {
+        let spec = self.id.into_iter().fold(LaunchTemplateSpec::new(self.name), LaunchTemplateSpec::id);
+        self.images.into_iter().fold(spec, |spec, image| match image {
+            Some(image) => spec.version(image),
+            None => spec.version_without_image(),
+        })
     }
 }
 
@@ -98,6 +128,7 @@ impl InstanceEntry {
         spec = self.volumes.into_iter().fold(spec, |spec, volume| spec.volume(volume.device, volume.size));
         spec = self.instance_type.into_iter().fold(spec, InstanceSpec::instance_type);
         spec = self.architecture.into_iter().fold(spec, InstanceSpec::architecture);
+        spec = self.image.into_iter().fold(spec, InstanceSpec::image);
         spec = self.platform.into_iter().fold(spec, InstanceSpec::platform_details);
         self.instance_store_root.into_iter().fold(spec, InstanceSpec::instance_store_root)
     }
@@ -106,17 +137,23 @@ impl InstanceEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::audit::Resource;
     use crate::world::identity::{Service, access_key_id};
 
     #[test]
     fn a_file_becomes_a_world_and_a_typo_does_not() {
         let json = r#"{"accounts": [{"id": "111122223333", "regions": {"eu-west-1": [
             {"id": "i-0123456789abcdef0", "state": "hibernated", "tags": {"Name": "x"},
-             "volumes": [{"device": "/dev/xvda", "size": 8}], "instance_type": "t3.micro"}]}}]}"#;
+             "volumes": [{"device": "/dev/xvda", "size": 8}], "instance_type": "t3.micro",
+             "image": "ami-00000000000000001"}]},
+            "launch_templates": {"eu-west-1": [{"name": "web", "images": ["ami-00000000000000001", null]}]}}]}"#;
         let world = World::from_json(json).unwrap().build().unwrap();
         let key = access_key_id(&"111122223333".parse().unwrap());
         assert!(world.authenticate(Service::Ec2, &key, None).is_ok());
         assert!(World::from_json(&json.replace("\"size\"", "\"sice\"")).is_err());
+        let templates = world.resources().into_iter().filter(|it| matches!(it.resource, Resource::LaunchTemplate(_)));
+        assert_eq!(templates.count(), 1);
+        assert!(World::from_json(&json.replace("ami-00000000000000001", "ami-x")).unwrap().build().is_err());
         assert!(World::from_json(&json.replace("i-0123456789abcdef0", "i-x")).unwrap().build().is_err());
     }
 }

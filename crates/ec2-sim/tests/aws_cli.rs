@@ -89,6 +89,66 @@ fn the_real_command_line_images_lists_and_removes() {
 }
 
 #[test]
+fn the_real_command_line_makes_templates_and_asks_what_refers_to_an_image() {
+    let sim = Simulator::start();
+    let instance = "i-0e000000000000001";
+    let create = ["ec2", "create-image", "--instance-id", instance, "--name", "golden", "--no-reboot"];
+    let image = sim.aws(&[&create[..], &["--query", "ImageId"]].concat()).unwrap();
+    let data = format!("ImageId={image},InstanceType=t3.micro");
+    let create = ["ec2", "create-launch-template", "--launch-template-name", "web", "--launch-template-data", &data];
+    let id = sim.aws(&[&create[..], &["--query", "LaunchTemplate.LaunchTemplateId"]].concat()).unwrap();
+    assert!(id.starts_with("lt-"), "{id}");
+    let version = ["--launch-template-id", &id, "--launch-template-data", "ImageId=ami-00000000000000001"];
+    let version = [&["ec2", "create-launch-template-version"][..], &version].concat();
+    let number = sim.aws(&[&version[..], &["--query", "LaunchTemplateVersion.VersionNumber"]].concat()).unwrap();
+    assert_eq!(number, "2");
+    let by_image = format!("Name=image-id,Values={image}");
+    let versions =
+        ["ec2", "describe-launch-template-versions", "--launch-template-name", "web", "--filters", &by_image];
+    let numbers = sim.aws(&[&versions[..], &["--query", "LaunchTemplateVersions[].VersionNumber"]].concat()).unwrap();
+    assert_eq!(numbers, "1");
+    let named = ["ec2", "describe-launch-templates", "--query", "LaunchTemplates[].LaunchTemplateName"];
+    assert_eq!(sim.aws(&named).unwrap(), "web");
+
+    let types = r#"[{"ResourceType": "ec2:Instance",
+                     "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": ["running", "stopped"]}]},
+                    {"ResourceType": "ec2:LaunchTemplate",
+                     "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": ["10000"]}]}]"#;
+    let references = ["ec2", "describe-image-references", "--image-ids", &image, "--resource-types", types];
+    let arns = sim.aws(&[&references[..], &["--query", "ImageReferences[].Arn"]].concat()).unwrap();
+    assert_eq!(arns, format!("arn:aws:ec2:eu-central-1:111122223333:launch-template/{id}"));
+    sim.aws(&["ec2", "delete-launch-template", "--launch-template-id", &id]).unwrap();
+    let all = ["ec2", "describe-image-references", "--image-ids", &image, "--include-all-resource-types"];
+    assert_eq!(sim.aws(&[&all[..], &["--query", "ImageReferences[].Arn"]].concat()).unwrap(), "");
+}
+
+#[test]
+fn the_real_command_line_protects_and_registers_images() {
+    let sim = Simulator::start();
+    let create = ["ec2", "create-image", "--instance-id", "i-0e000000000000001", "--name", "golden", "--no-reboot"];
+    let image = sim.aws(&[&create[..], &["--query", "ImageId"]].concat()).unwrap();
+    sim.aws(&["ec2", "wait", "image-available", "--image-ids", &image]).unwrap();
+    sim.aws(&["ec2", "enable-image-deregistration-protection", "--image-id", &image]).unwrap();
+    let deregister = ["ec2", "deregister-image", "--image-id", &image, "--delete-associated-snapshots"];
+    let protected = sim.aws(&deregister).unwrap_err();
+    assert!(protected.contains("OperationNotPermitted"), "{protected}");
+    sim.aws(&["ec2", "disable-image-deregistration-protection", "--image-id", &image]).unwrap();
+
+    let snapshot = "Images[].BlockDeviceMappings[0].Ebs.SnapshotId";
+    let snapshot = sim.aws(&["ec2", "describe-images", "--image-ids", &image, "--query", snapshot]).unwrap();
+    let mapping = format!("DeviceName=/dev/xvda,Ebs={{SnapshotId={snapshot}}}");
+    let register =
+        ["ec2", "register-image", "--name", "copy", "--architecture", "arm64", "--virtualization-type", "hvm"];
+    let devices = ["--root-device-name", "/dev/xvda", "--block-device-mappings", &mapping];
+    let second = sim.aws(&[&register[..], &devices, &["--query", "ImageId"]].concat()).unwrap();
+    assert!(second.starts_with("ami-"), "{second}");
+    let codes = ["--query", "DeleteSnapshotResults[].ReturnCode"];
+    assert_eq!(sim.aws(&[&deregister[..], &codes].concat()).unwrap(), "skipped");
+    let deregister = ["ec2", "deregister-image", "--image-id", &second, "--delete-associated-snapshots"];
+    assert_eq!(sim.aws(&[&deregister[..], &codes].concat()).unwrap(), "success");
+}
+
+#[test]
 fn the_real_command_line_understands_its_errors() {
     let sim = Simulator::start();
     for (args, code) in [
@@ -97,6 +157,10 @@ fn the_real_command_line_understands_its_errors() {
         (&["ec2", "describe-images", "--dry-run"], "DryRunOperation"),
         (&["ec2", "create-image", "--instance-id", "i-0fffffffffffffff0", "--name", "x!"], "Invalid"),
         (&["ec2", "describe-hosts"], "InvalidAction"),
+        (
+            &["ec2", "delete-launch-template", "--launch-template-id", "lt-0fffffffffffffff0"],
+            "InvalidLaunchTemplateId.NotFound",
+        ),
     ] {
         let error = sim.aws(args).unwrap_err();
         assert!(error.contains(code), "{code} in {error}");

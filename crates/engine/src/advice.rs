@@ -36,6 +36,7 @@ fn advise(error: &CloudError, retry: Retry) -> String {
         (CloudErrorKind::Busy, Retry::Person) => "try again when EC2 has finished what it is doing",
         (CloudErrorKind::NotFound, _) => "check the id and the region of the account",
         (CloudErrorKind::NameInUse, _) => "see whose image has this name; remove it if it is not needed",
+        (CloudErrorKind::InUse, _) => "see which image uses the snapshot, and deregister it if it is not needed",
         (CloudErrorKind::WrongState, Retry::Engine) => {
             "nothing: it is tried again when the instance is running or stopped"
         }

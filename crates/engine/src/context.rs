@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, is_mutation};
-use amikeep_domain::id::{AccountName, JobId};
+use amikeep_domain::id::{AccountName, DeletionId, JobId};
 use amikeep_domain::policy::PolicySet;
 use amikeep_ledger::Ledger;
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,15 @@ impl<C: Cloud> Context<C> {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(crate) fn new_deletion_id(&self) -> DeletionId {
+        DeletionId::new(self.now(), self.random.bytes())
+    }
+
+    /// EC2's time in the last answer of an account.
+    pub(crate) fn answered_at(&self, account: &AccountName) -> Option<Timestamp> {
+        self.in_force.clouds.get(account).and_then(|cloud| cloud.answered_at())
     }
 
     pub(crate) fn new_job_id(&self) -> JobId {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
 use amikeep_domain::decision::JobError;
-use amikeep_domain::id::{AccountName, JobId};
+use amikeep_domain::id::{AccountName, JobId, RequestId};
 use amikeep_domain::job::{Job, JobEvent, JobState};
 use amikeep_domain::plan::{Action, Plan, PlanInputs, Reading, Scope, plan};
-use amikeep_domain::policy::PolicySet;
+use amikeep_domain::policy::{PolicySet, saturating_add};
 use amikeep_ledger::Ledger;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info};
 
@@ -24,6 +24,9 @@ use crate::task::{Claim, Task, Work};
 /// Rounds after which an engine that still plans is taken to be in a circle. A wave of ten thousand jobs through room
 /// for 64 needs some hundreds.
 const SETTLE_ROUNDS_MAX: u32 = 100_000;
+
+/// Pauses that ended longer ago than this are forgotten: a fire that is planned later than this is missed anyway.
+const PAUSES_KEPT_FOR: SignedDuration = SignedDuration::from_hours(35 * 24);
 
 /// How a task ended.
 pub(crate) type Ended = Result<(Id, Report), JoinError>;
@@ -131,6 +134,12 @@ impl<C: Cloud> Engine<C> {
             jobs: &self.state.jobs,
             busy: &self.state.busy,
             accounts: &self.state.accounts,
+            pauses: &self.state.pauses,
+            prune_cursors: &self.state.prune_cursors,
+            started_at: self.ctx.started_at,
+            deletions: &self.state.deletions,
+            busy_deletions: &self.state.busy_deletions,
+            pruning: self.state.pruning,
             jobs_max: self.options.jobs_max,
             scope: &self.options.scope,
         })
@@ -174,14 +183,42 @@ impl<C: Cloud> Engine<C> {
         self.state.jobs = jobs.into_iter().map(|job| (job.id, job)).chain(busy).collect();
         self.state.cursors =
             cursors.into_iter().map(|cursor| ((cursor.policy.clone(), cursor.account.clone()), cursor)).collect();
+        self.reload_deletions().await?;
         self.state.reload = false;
+        Ok(())
+    }
+
+    /// The daemon carries on whatever deletion is open; a command only those of its own request.
+    async fn reload_deletions(&mut self) -> Result<(), EngineError> {
+        let mut deletions = match self.scope() {
+            Scope::Everything => self.ctx.ledger.open_deletions().await?,
+            Scope::Requests(requests) => {
+                let mut own = Vec::new();
+                for request in requests {
+                    own.extend(self.ctx.ledger.deletions_of_request(*request).await?);
+                }
+                own
+            }
+        };
+        deletions.retain(|deletion| !deletion.state.name().is_terminal());
+        let mut busy = std::mem::take(&mut self.state.deletions);
+        busy.retain(|id, _| self.state.busy_deletions.contains(id));
+        self.state.deletions = deletions.into_iter().map(|deletion| (deletion.id, deletion)).chain(busy).collect();
+        self.state.prune_cursors = self.ctx.ledger.prune_cursors().await?;
+        self.reload_pauses().await
+    }
+
+    /// Pauses count for fires that are planned late as well.
+    pub(crate) async fn reload_pauses(&mut self) -> Result<(), EngineError> {
+        let since = saturating_add(self.ctx.now(), -PAUSES_KEPT_FOR);
+        self.state.pauses = self.ctx.ledger.pauses_since(since).await?;
         Ok(())
     }
 
     /// Starts an action, unless the same is under way already; true if it was started.
     pub(crate) fn spawn(&mut self, action: Action) -> bool {
         let Some(claim) = self.claim(&action) else { return false };
-        self.start_task(Work::Action(action), claim);
+        self.start_task(Work::Action(Box::new(action)), claim);
         true
     }
 
@@ -194,12 +231,22 @@ impl<C: Cloud> Engine<C> {
         }
     }
 
+    /// Starts what an operator asked for; true if it was started.
+    pub(crate) fn spawn_request(&mut self, request: RequestId, work: Work) -> bool {
+        if !self.state.busy_requests.insert(request) {
+            return false;
+        }
+        self.start_task(work, Claim { request: Some(request), ..Claim::default() });
+        true
+    }
+
     fn start_task(&mut self, work: Work, mut claim: Claim) {
         claim.epoch = self.ctx.epoch;
+        let deletions = claim.deletions.iter().filter_map(|id| self.state.deletions.get(id).cloned()).collect();
         let jobs = claim.jobs.iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect();
         let since = |id: &JobId| Some((*id, *self.state.missing_since.get(id)?));
         let missing_since = claim.jobs.iter().filter_map(since).collect();
-        let task = Task { work, jobs, missing_since };
+        let task = Task { work, jobs, deletions, missing_since };
         let handle = self.tasks.spawn(task.run(Arc::clone(&self.ctx)));
         self.claims.insert(handle.id(), claim);
     }
@@ -239,9 +286,28 @@ impl<C: Cloud> Engine<C> {
                 claim.jobs.push(*job);
                 None
             }
+            Action::Prune(prune) => {
+                claim.pruning = prune.accounts.keys().cloned().collect();
+                claim.request = prune.request;
+                None
+            }
+            Action::RetireImages { account, deletions } => {
+                claim.deletions.clone_from(deletions);
+                Some((account, Reading::Retiring))
+            }
+            Action::DeleteSnapshots { account, deletions } => {
+                claim.deletions.clone_from(deletions);
+                Some((account, Reading::Snapshots))
+            }
+            Action::RecordDeletion { deletion, .. } => {
+                claim.deletions.push(*deletion);
+                None
+            }
         };
         if claim.recording.as_ref().is_some_and(|key| self.state.recording.contains(key))
             || claim.jobs.iter().any(|job| self.state.busy.contains(job))
+            || claim.deletions.iter().any(|deletion| self.state.busy_deletions.contains(deletion))
+            || (!claim.pruning.is_empty() && self.state.pruning)
         {
             return None;
         }
@@ -253,6 +319,8 @@ impl<C: Cloud> Engine<C> {
         }
         self.state.recording.extend(claim.recording.clone());
         self.state.busy.extend(claim.jobs.iter().copied());
+        self.state.busy_deletions.extend(claim.deletions.iter().copied());
+        self.state.pruning |= !claim.pruning.is_empty();
         Some(claim)
     }
 
@@ -301,6 +369,14 @@ impl<C: Cloud> Engine<C> {
         self.state.busy.retain(|job| !claim.jobs.contains(job));
         if let Some(key) = claim.recording {
             self.state.recording.remove(&key);
+        }
+        self.state.busy_deletions.retain(|deletion| !claim.deletions.contains(deletion));
+        self.state.pruning &= claim.pruning.is_empty();
+        for account in &claim.pruning {
+            self.state.read_failed(account, "a prune panicked".to_owned(), self.ctx.now());
+        }
+        if let Some(request) = claim.request {
+            self.refuse_after_panic(request).await?;
         }
         let now = self.ctx.now();
         if let Some((account, reading)) = claim.reading.filter(|_| claim.epoch == self.ctx.epoch) {

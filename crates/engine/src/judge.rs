@@ -1,10 +1,12 @@
 //! What an answer of EC2 means for a job. Pure: the tasks ask EC2, these say which event follows.
 
+mod deletion;
 mod image;
 mod look_up;
 mod request;
 
-pub(crate) use image::{ImageVerdict, finish, judge_image, offline_holds};
+pub(crate) use deletion::{after_look, judge_retired, judge_snapshots};
+pub(crate) use image::{IMAGES_PER_JOB_MAX, ImageVerdict, finish, judge_image, offline_holds};
 pub(crate) use look_up::judge_look_up;
 pub(crate) use request::judge_request;
 

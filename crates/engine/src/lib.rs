@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod judge;
 mod outcome;
+mod prune;
 mod report;
 mod requests;
 mod run;
@@ -27,4 +28,5 @@ pub use clock::{Clock, ManualClock, OsRandom, Random, SeededRandom, SystemClock}
 pub use doorbell::Doorbell;
 pub use engine::{Engine, Options, Settled};
 pub use error::EngineError;
+pub use prune::{PrunePreview, PruneScope, preview_prune};
 pub use run::{Control, Handle};

@@ -1,7 +1,8 @@
-//! One line per job that ended: it reads alone, and has fields to search by.
+//! One line per job that ended, and per step of a deletion: it reads alone, and has fields to search by.
 
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::{Job, JobState};
+use amikeep_domain::prune::{Deletion, DeletionEvent};
 use tracing::{error, info, warn};
 
 pub(crate) fn log_outcome(job: &Job) {
@@ -29,5 +30,36 @@ pub(crate) fn log_outcome(job: &Job) {
             "policy {} skipped {}: {}", key.policy, key.instance, reason.as_str()
         ),
         _ => {}
+    }
+}
+
+/// `before` is the deletion as it was before the event.
+pub(crate) fn log_deletion(before: &Deletion, event: &DeletionEvent) {
+    let (image, policy, instance) = (&before.image, &before.policy, &before.instance);
+    let (word, detail) = (event.as_str(), event.detail());
+    match event {
+        DeletionEvent::SnapshotsChecked { left, .. } if left.is_empty() => info!(
+            image_id = %image, job_id = %before.job, policy = %policy, instance_id = %instance, state = "deleted",
+            "{image} of {instance} and its snapshots are deleted: {}", before.reason
+        ),
+        DeletionEvent::Deregistered { left, .. } if left.is_empty() => info!(
+            image_id = %image, job_id = %before.job, policy = %policy, instance_id = %instance, state = "deleted",
+            "{image} of {instance} is deleted, and had no snapshot left: {}", before.reason
+        ),
+        DeletionEvent::Refused(error) => error!(
+            image_id = %image, job_id = %before.job, policy = %policy, instance_id = %instance, code = %error.code,
+            "{image} of {instance} is not deleted: {detail}; next step: {}", error.next_step
+        ),
+        DeletionEvent::SnapshotsChecked { left, .. } if event.is_notable(&before.state) => {
+            let next_step = left.iter().find_map(|it| it.error.as_ref()).map_or("nothing", |it| it.next_step.as_str());
+            warn!(
+                image_id = %image, job_id = %before.job, policy = %policy, instance_id = %instance,
+                "{image} is gone, and snapshots of it are left: {detail}; next step: {next_step}"
+            );
+        }
+        DeletionEvent::Deferred { .. } | DeletionEvent::Withdrawn { .. } => {
+            warn!(image_id = %image, policy = %policy, instance_id = %instance, "{word}: {image}: {detail}");
+        }
+        DeletionEvent::Deregistered { .. } | DeletionEvent::SnapshotsChecked { .. } => {}
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use amikeep_cloud::{CloudError, Identity};
 use amikeep_domain::fire::Cursor;
-use amikeep_domain::id::{AccountName, InstanceId, JobId, PolicyName};
+use amikeep_domain::id::{AccountName, DeletionId, InstanceId, JobId, PolicyName, RequestId};
 use amikeep_domain::instance::Instance;
 use amikeep_domain::job::Job;
 use amikeep_domain::plan::{Inventory, Reading, SeenFacts};
+use amikeep_domain::prune::Deletion;
 use amikeep_ledger::LedgerError;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
@@ -50,12 +51,53 @@ pub(crate) enum Report {
         cursor: Option<Cursor>,
         jobs: Vec<Job>,
     },
+    /// Retention was applied, or could not be.
+    Pruned {
+        accounts: Vec<AccountName>,
+        pruned: Result<Pruned, LedgerError>,
+    },
+    /// Deletions moved on.
+    Retired {
+        account: AccountName,
+        reading: Reading,
+        asked: Vec<DeletionId>,
+        retired: Retired,
+    },
+    /// An event of a deletion was written down.
+    DeletionRecorded {
+        asked: DeletionId,
+        retired: Retired,
+    },
+    /// A request of an operator was carried out.
+    Requested {
+        request: RequestId,
+        result: Result<(), LedgerError>,
+    },
     /// Something could not be written down.
     LedgerFailed {
         jobs: Vec<JobId>,
         recording: Option<(PolicyName, AccountName)>,
         error: LedgerError,
     },
+}
+
+/// What a prune came to.
+#[derive(Debug, Default)]
+pub(crate) struct Pruned {
+    /// The accounts without a complete listing, and why.
+    pub(crate) failed: BTreeMap<AccountName, String>,
+    pub(crate) deletions: Vec<Deletion>,
+    pub(crate) pruned_to: BTreeMap<AccountName, Timestamp>,
+}
+
+/// What carrying out deletions came to.
+#[derive(Debug, Default)]
+pub(crate) struct Retired {
+    pub(crate) moved: Vec<Deletion>,
+    /// EC2 could not be asked.
+    pub(crate) error: Option<CloudError>,
+    /// The ledger failed.
+    pub(crate) failed: Option<LedgerError>,
 }
 
 #[derive(Debug)]
@@ -83,6 +125,11 @@ impl State {
     pub(crate) fn take_old_report(&mut self, report: Report, now: Timestamp) -> Result<(), LedgerError> {
         match report {
             Report::Identity { .. } | Report::Inventory { .. } | Report::Instances { .. } => Ok(()),
+            Report::Retired { asked, retired, .. } => self.take_retired(&asked, retired),
+            Report::Pruned { pruned, .. } => {
+                let accounts = Vec::new();
+                self.take_pruned(&accounts, pruned, now)
+            }
             Report::Looked(looked) => {
                 self.busy.retain(|job| !looked.asked.contains(job));
                 self.take_recorded(looked.recorded)
@@ -136,6 +183,20 @@ impl State {
                 }
                 self.take_jobs(jobs);
             }
+            Report::Pruned { accounts, pruned } => return self.take_pruned(&accounts, pruned, now),
+            Report::Retired { account, reading, asked, retired } => {
+                self.view(&account).reading.remove(&reading);
+                match &retired.error {
+                    Some(error) => self.take_read_error(&account, error, now),
+                    None => self.read_succeeded(&account),
+                }
+                return self.take_retired(&asked, retired);
+            }
+            Report::DeletionRecorded { asked, retired } => return self.take_retired(&[asked], retired),
+            Report::Requested { request, result } => {
+                self.busy_requests.remove(&request);
+                return result;
+            }
             Report::LedgerFailed { jobs, recording, error } => {
                 self.busy.retain(|job| !jobs.contains(job));
                 if let Some(key) = recording {
@@ -146,6 +207,52 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    fn take_pruned(
+        &mut self,
+        accounts: &[AccountName],
+        pruned: Result<Pruned, LedgerError>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.pruning = false;
+        let pruned = match pruned {
+            Ok(pruned) => pruned,
+            Err(error) => {
+                self.reload = true;
+                return Err(error);
+            }
+        };
+        for account in accounts {
+            match pruned.failed.get(account) {
+                Some(why) if self.read_failed(account, why.clone(), now) => {
+                    warn!(account = %account, "account {account} could not be pruned, it is tried again: {why}");
+                }
+                Some(_) => {}
+                None => self.read_succeeded(account),
+            }
+        }
+        self.prune_cursors.extend(pruned.pruned_to);
+        self.deletions.extend(pruned.deletions.into_iter().map(|deletion| (deletion.id, deletion)));
+        Ok(())
+    }
+
+    fn take_retired(&mut self, asked: &[DeletionId], retired: Retired) -> Result<(), LedgerError> {
+        self.busy_deletions.retain(|deletion| !asked.contains(deletion));
+        for deletion in retired.moved {
+            if deletion.state.name().is_terminal() {
+                self.deletions.remove(&deletion.id);
+            } else {
+                self.deletions.insert(deletion.id, deletion);
+            }
+        }
+        match retired.failed {
+            None => Ok(()),
+            Some(error) => {
+                self.reload = true;
+                Err(error)
+            }
+        }
     }
 
     fn take_identity(&mut self, account: &AccountName, result: Result<Identity, String>, now: Timestamp) {

@@ -1,40 +1,28 @@
-//! Requests of operators: written to the ledger by a command, turned into jobs by whoever holds the engine's lock.
+//! Requests of operators: written to the ledger by a command, carried out by whoever holds the engine's lock.
 
-use std::sync::Arc;
+mod backup;
+mod operator;
 
 use amikeep_cloud::Cloud;
-use amikeep_domain::decision::{JobError, start_within_passed};
-use amikeep_domain::id::AccountName;
-use amikeep_domain::job::{JobKey, Trigger};
-use amikeep_domain::plan::{Action, Scope};
-use amikeep_domain::policy::{StartWindow, saturating_add};
-use amikeep_ledger::{NewJob, Request, RequestKind};
-use jiff::Timestamp;
-use tracing::{info, warn};
+use amikeep_domain::decision::JobError;
+use amikeep_domain::id::RequestId;
+use amikeep_domain::plan::Scope;
+use amikeep_ledger::{Request, RequestKind};
+use tracing::warn;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-
-/// What becomes of a request now.
-enum Judged {
-    /// This job.
-    Job(Box<NewJob>),
-    /// The account has not answered yet.
-    NotYet(AccountName),
-    /// It cannot be done.
-    Refused(JobError),
-}
+use crate::requests::backup::Backup;
 
 impl<C: Cloud> Engine<C> {
-    /// Turns requests into jobs. A manual job has no jitter, and its time is that of the request: one that waited for a
-    /// daemon or for credentials until its window was over is refused and not carried out a day late.
+    /// Takes up what is open, oldest first. One that cannot be carried out must not stop the others.
     pub(crate) async fn take_requests(&mut self) -> Result<(), EngineError> {
         for request in self.ctx.ledger.open_requests().await? {
             let in_scope = match self.scope() {
                 Scope::Everything => true,
                 Scope::Requests(requests) => requests.contains(&request.id),
             };
-            if in_scope {
+            if in_scope && !self.state.busy_requests.contains(&request.id) {
                 let id = request.id;
                 match self.take_request(request).await {
                     Err(EngineError::Ledger(error)) if error.file_error().is_none() => {
@@ -48,73 +36,30 @@ impl<C: Cloud> Engine<C> {
     }
 
     async fn take_request(&mut self, request: Request) -> Result<(), EngineError> {
-        let now = self.ctx.now();
-        match self.judge_request(&request, now) {
-            Judged::NotYet(account) => {
-                if self.state.view(&account).retry_at.is_none_or(|at| at <= now) {
-                    self.spawn(Action::ObserveIdentity { account });
-                }
+        match &request.kind {
+            RequestKind::Backup { instance, policy, account, consistency } => {
+                let backup = Backup { instance, policy, account: account.as_ref(), consistency: *consistency };
+                self.take_backup(&request, &backup).await
             }
-            Judged::Refused(error) => self.ctx.ledger.record_request_refused(request.id, &error, now).await?,
-            Judged::Job(new_job) => {
-                let job = self.ctx.ledger.record_request_planned(request.id, *new_job, now).await?;
-                let instance = &job.key.instance;
-                info!(job_id = %job.id, instance_id = %instance, "an operator asked for a backup of {instance}");
-                self.state.take(job);
+            RequestKind::Prune { policy, released } => self.take_prune(request.id, policy.as_ref(), released).await,
+            RequestKind::Pause { scope, until, reason } => {
+                self.take_pause(&request, scope.clone(), *until, reason.clone()).await
             }
+            RequestKind::Resume { scope } => self.take_resume(request.id, scope).await,
+            RequestKind::Cancel { job } => self.take_cancel(request.id, *job).await,
+            RequestKind::Pin { image, account } => self.take_pin(&request, image, account.as_ref(), true).await,
+            RequestKind::Unpin { image, account } => self.take_pin(&request, image, account.as_ref(), false).await,
         }
-        Ok(())
     }
 
-    fn judge_request(&mut self, request: &Request, now: Timestamp) -> Judged {
-        let RequestKind::Backup { instance, policy: policy_name, account, consistency } = &request.kind;
-        let policy_set = Arc::clone(self.ctx.policy_set());
-        let policy = policy_set.policies.get(policy_name);
-        let account_name = account.as_ref().or_else(|| policy.and_then(|policy| policy.accounts.first()));
-        let rules = account_name.and_then(|name| policy_set.accounts.get(name));
-        let (Some(policy), Some(account_name), Some(rules)) = (policy, account_name, rules) else {
-            return Judged::Refused(JobError::new(
-                "policy_gone",
-                format!("policy {policy_name} or its account is not in the configuration in force"),
-                "reload the daemon if the configuration was changed, and ask again",
-            ));
-        };
-        let start_at = Timestamp::from_second(request.requested_at.as_second()).unwrap_or(request.requested_at);
-        let window = StartWindow { start_at, start_by: saturating_add(start_at, policy.start_within) };
-        if window.start_by < now {
-            return Judged::Refused(start_within_passed(window, ""));
-        }
-        let is_manual = self.is_manual();
-        let view = self.state.view(account_name);
-        let Some(account) = view.id.clone() else {
-            return match view.last_error.clone().filter(|_| is_manual) {
-                Some(error) => {
-                    Judged::Refused(JobError::new("account_unavailable", error, "see `amikeep check --online`"))
-                }
-                None => Judged::NotYet(account_name.clone()),
-            };
-        };
-        Judged::Job(Box::new(NewJob {
-            id: self.ctx.new_job_id(),
-            key: JobKey {
-                policy: policy_name.clone(),
-                account,
-                region: rules.region.clone(),
-                instance: instance.clone(),
-                scheduled_at: start_at,
-            },
-            account_name: account_name.clone(),
-            trigger: Trigger::Manual,
-            request: Some(request.id),
-            asked: *consistency,
-            class: policy.class.clone(),
-            window,
-            created_at: now,
-        }))
+    pub(crate) async fn refuse_after_panic(&mut self, request: RequestId) -> Result<(), EngineError> {
+        self.state.busy_requests.remove(&request);
+        let error = JobError::new("internal_error", "amikeep failed on this request", "report it with the log");
+        Ok(self.ctx.ledger.record_request_refused(request, &error, self.ctx.now()).await?)
     }
 
     /// Somebody waits at a terminal, and no daemon would try again later.
-    fn is_manual(&self) -> bool {
+    pub(super) fn is_manual(&self) -> bool {
         *self.scope() != Scope::Everything
     }
 }

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amikeep_domain::fire::Cursor;
-use amikeep_domain::id::{AccountName, JobId, PolicyName};
+use amikeep_domain::id::{AccountName, DeletionId, JobId, PolicyName, RequestId};
 use amikeep_domain::job::{Job, JobState};
+use amikeep_domain::pause::Pause;
 use amikeep_domain::plan::{AccountView, FACTS_FRESH_FOR, READ_RETRY_MAX};
 use amikeep_domain::policy::{PolicySet, saturating_add};
+use amikeep_domain::prune::Deletion;
 use jiff::{SignedDuration, Timestamp};
 
 /// The wait after a failed read, doubled from here up to [`READ_RETRY_MAX`].
@@ -24,6 +26,17 @@ pub(crate) struct State {
     /// Since when the image of a job has been absent from complete answers.
     pub(crate) missing_since: BTreeMap<JobId, Timestamp>,
     pub(crate) failed_reads: BTreeMap<AccountName, u32>,
+    /// Deletions that have not ended.
+    pub(crate) deletions: BTreeMap<DeletionId, Deletion>,
+    pub(crate) busy_deletions: BTreeSet<DeletionId>,
+    /// Up to which nominal time each account was pruned.
+    pub(crate) prune_cursors: BTreeMap<AccountName, Timestamp>,
+    /// A prune is being planned.
+    pub(crate) pruning: bool,
+    /// Requests that a task is working on.
+    pub(crate) busy_requests: BTreeSet<RequestId>,
+    /// Pauses that are in force, or were not long ago.
+    pub(crate) pauses: Vec<Pause>,
     /// Jobs and cursors must be read from the ledger again: an effect could not be written down.
     pub(crate) reload: bool,
 }

@@ -2,27 +2,35 @@
 
 mod grade;
 mod look_up;
-mod observe;
+pub(crate) mod observe;
+mod pin;
 mod poll;
+mod prune;
 mod record;
 mod request;
+mod retire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
-use amikeep_domain::id::{AccountName, JobId, PolicyName};
+use amikeep_domain::id::{AccountName, DeletionId, JobId, PolicyName, RequestId};
 use amikeep_domain::job::{Job, JobEvent};
 use amikeep_domain::plan::{Action, Reading};
+use amikeep_domain::prune::Deletion;
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::report::Report;
+use crate::report::{Report, Retired};
+
+pub(crate) use crate::task::pin::Pin;
 
 /// Work, and the jobs it is about as the planner saw them.
 pub(crate) struct Task {
     pub(crate) work: Work,
     pub(crate) jobs: Vec<Job>,
+    /// The deletions it is about.
+    pub(crate) deletions: Vec<Deletion>,
     /// Since when the images of these jobs have been absent from complete answers.
     pub(crate) missing_since: BTreeMap<JobId, Timestamp>,
 }
@@ -30,9 +38,11 @@ pub(crate) struct Task {
 /// What a task does.
 pub(crate) enum Work {
     /// One action.
-    Action(Action),
+    Action(Box<Action>),
     /// The events of a plan that need no call, together.
     Events(BTreeMap<JobId, JobEvent>),
+    /// An operator's wish to keep an image, or no longer.
+    Pin(Box<Pin>),
 }
 
 /// What a task occupies while it runs, so that it can be given back even if the task panics.
@@ -41,6 +51,10 @@ pub(crate) struct Claim {
     pub(crate) jobs: Vec<JobId>,
     pub(crate) recording: Option<(PolicyName, AccountName)>,
     pub(crate) reading: Option<(AccountName, Reading)>,
+    pub(crate) deletions: Vec<DeletionId>,
+    /// The accounts that are being pruned.
+    pub(crate) pruning: Vec<AccountName>,
+    pub(crate) request: Option<RequestId>,
     /// Under which configuration it was started.
     pub(crate) epoch: u64,
 }
@@ -48,11 +62,12 @@ pub(crate) struct Claim {
 impl Task {
     pub(crate) async fn run<C: Cloud>(self, ctx: Arc<Context<C>>) -> Report {
         let action = match self.work {
-            Work::Action(action) => action,
+            Work::Action(action) => *action,
             Work::Events(mut events) => {
                 let changes = self.jobs.into_iter().filter_map(|job| events.remove(&job.id).map(|event| (job, event)));
                 return record::events(&ctx, changes.collect()).await;
             }
+            Work::Pin(pin) => return pin::pin(&ctx, *pin).await,
         };
         match action {
             Action::ObserveIdentity { account } => observe::identity(&ctx, account).await,
@@ -60,6 +75,16 @@ impl Task {
             Action::ObserveInstances { account, instances } => observe::instances(&ctx, account, instances).await,
             Action::RecordCursor { cursor, reason } => record::cursor(&ctx, cursor, reason).await,
             Action::RecordFire(action) => record::fire(&ctx, action).await,
+            Action::Prune(action) => prune::prune(&ctx, action).await,
+            Action::RetireImages { account, .. } => retire::retire_images(&ctx, account, self.deletions).await,
+            Action::DeleteSnapshots { account, .. } => retire::delete_snapshots(&ctx, account, self.deletions).await,
+            Action::RecordDeletion { deletion, event } => {
+                let mut retired = Retired::default();
+                for deletion in self.deletions {
+                    retire::record(&ctx, deletion, &event, &mut retired).await;
+                }
+                Report::DeletionRecorded { asked: deletion, retired }
+            }
             Action::Record { event, .. } => {
                 record::events(&ctx, self.jobs.into_iter().map(|job| (job, event.clone())).collect()).await
             }

@@ -6,8 +6,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use amikeep_domain::id::{AccountId, AccountName, JobId, PolicyName, Region, RequestId};
+use amikeep_domain::id::{AccountId, AccountName, DeletionId, ImageId, JobId, PolicyName, Region, RequestId};
 use amikeep_domain::job::IllegalTransition;
+use amikeep_domain::prune::IllegalDeletion;
 
 /// What the file or its disk refused.
 #[derive(Debug, thiserror::Error)]
@@ -191,13 +192,36 @@ pub enum LedgerError {
         /// The job.
         job: JobId,
     },
+    /// An event that cannot follow.
+    #[error(transparent)]
+    IllegalDeletion(#[from] IllegalDeletion),
+    /// The stored deletion is not the one that the event was meant for.
+    #[error("deletion {deletion} was changed by somebody else, so the event `{event}` was not recorded")]
+    DeletionConflict {
+        /// The deletion.
+        deletion: DeletionId,
+        /// The event.
+        event: &'static str,
+    },
+    /// There is no such deletion.
+    #[error("there is no deletion {deletion}")]
+    UnknownDeletion {
+        /// The deletion.
+        deletion: DeletionId,
+    },
+    /// No image of this id was ever made by a job.
+    #[error("there is no image {image}")]
+    UnknownImage {
+        /// The image.
+        image: ImageId,
+    },
     /// There is no such request.
     #[error("there is no request {request}")]
     UnknownRequest {
         /// The request.
         request: RequestId,
     },
-    /// The request was planned or refused before.
+    /// The request was planned, done or refused before.
     #[error("request {request} is settled already")]
     RequestSettled {
         /// The request.
@@ -290,6 +314,38 @@ pub enum LedgerError {
         /// Why.
         source: FileError,
     },
+    /// A prune was not recorded, and nothing may be deleted for it.
+    #[error("failed to record a prune with {deletions} deletions")]
+    RecordPrune {
+        /// How many deletions it had.
+        deletions: usize,
+        /// Why.
+        source: FileError,
+    },
+    /// An event of a deletion was not recorded.
+    #[error("failed to record the event `{event}` of deletion {deletion}")]
+    RecordDeletion {
+        /// The deletion.
+        deletion: DeletionId,
+        /// The event.
+        event: &'static str,
+        /// Why.
+        source: FileError,
+    },
+    /// A pin, or that it is gone, was not recorded.
+    #[error("failed to record whether image {image} is pinned")]
+    RecordPinned {
+        /// The image.
+        image: ImageId,
+        /// Why.
+        source: FileError,
+    },
+    /// Old jobs were not summarised. All of them are still there.
+    #[error("failed to summarise old jobs")]
+    Summarise {
+        /// Why.
+        source: FileError,
+    },
     /// A question was not answered.
     #[error("failed to read {what}")]
     Read {
@@ -314,6 +370,10 @@ impl LedgerError {
             | Self::RecordEvent { source, .. }
             | Self::RecordEvents { source, .. }
             | Self::RecordImagesSeen { source, .. }
+            | Self::RecordPrune { source, .. }
+            | Self::RecordDeletion { source, .. }
+            | Self::RecordPinned { source, .. }
+            | Self::Summarise { source }
             | Self::Read { source, .. } => Some(source),
             _ => None,
         }

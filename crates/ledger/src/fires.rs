@@ -13,7 +13,8 @@ use crate::ledger::{Access, Ledger, Tx};
 use crate::page::{FireCursor, Page, limit_rows};
 use crate::sql;
 
-/// What is to be recorded of one policy in one account: misses, at most one fire that runs, and where the cursor goes.
+/// What is to be recorded of one policy in one account: misses, fires that fell into a pause, at most one fire that runs,
+/// and where the cursor goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirePlan {
     /// The policy.
@@ -28,6 +29,10 @@ pub struct FirePlan {
     pub missed: Option<Missed>,
     /// Why they do not.
     pub missed_note: Option<String>,
+    /// Fires that fell into a pause.
+    pub skipped: Option<Missed>,
+    /// What the pause is. Needed with `skipped`.
+    pub skipped_note: Option<String>,
     /// The fire that runs.
     pub run: Option<FireRun>,
     /// Now.
@@ -54,22 +59,22 @@ pub struct RecordedFire {
     pub jobs: Vec<Job>,
 }
 
-/// A fire, or several consecutive ones that were missed.
+/// A fire, or several consecutive ones that were missed or skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FireRow {
     /// The policy.
     pub policy: PolicyName,
     /// The configured name of the account.
     pub account_name: AccountName,
-    /// Its nominal time; of several missed ones that of the last.
+    /// Its nominal time; of several ones that of the last.
     pub scheduled_at: Timestamp,
     /// What became of it.
     pub outcome: FireOutcome,
     /// How many instances its selector matched.
     pub matched: u32,
-    /// Of missed ones the first.
+    /// Of missed and skipped ones the first.
     pub missed_from: Option<Timestamp>,
-    /// Of missed ones how many.
+    /// Of missed and skipped ones how many.
     pub missed_count: Option<u64>,
     /// Why, in words.
     pub note: Option<String>,
@@ -173,7 +178,7 @@ impl Ledger {
         self.explain(result.await, |source| LedgerError::RecordCursor { policy, account, source })
     }
 
-    /// Records a planned fire: the misses, the fire, its jobs, and the cursor forward, all or nothing. When the cursor is
+    /// Records a planned fire: the misses, what was skipped, the fire, its jobs, and the cursor forward, all or nothing. When the cursor is
     /// no longer where it was planned from, or the fire has a row already, somebody else planned it, and no job is new.
     pub async fn record_fire(&self, plan: &FirePlan) -> Result<RecordedFire, LedgerError> {
         let result = self.try_record_fire(plan).await;
@@ -188,8 +193,8 @@ impl Ledger {
         if planned_to != Some(millis(plan.planned_from)) {
             return Ok(RecordedFire::default());
         }
-        if let Some(missed) = &plan.missed {
-            insert_missed(&mut tx, plan, missed).await?;
+        for row in unrun(plan) {
+            insert_unrun(&mut tx, plan, &row).await?;
         }
         let jobs = match &plan.run {
             Some(run) => insert_run(&mut tx, plan, run).await?,
@@ -226,30 +231,50 @@ impl Ledger {
     }
 }
 
-/// Consecutive misses are one row: when the newest fire is a miss, and these come after it, it is made longer.
-async fn insert_missed(tx: &mut Tx, plan: &FirePlan, missed: &Missed) -> Result<(), Failure> {
-    let (from, to) = (millis(missed.from), millis(missed.to));
-    let count = i64::try_from(missed.count).unwrap_or(i64::MAX);
+/// Consecutive fires that did not run, for one reason.
+struct Unrun<'a> {
+    outcome: FireOutcome,
+    fires: &'a Missed,
+    note: Option<&'a str>,
+}
+
+/// In their order, so that each finds those before it.
+fn unrun(plan: &FirePlan) -> Vec<Unrun<'_>> {
+    let row = |outcome, fires, note| Unrun { outcome, fires, note };
+    let missed = plan.missed.as_ref().map(|it| row(FireOutcome::Missed, it, plan.missed_note.as_deref()));
+    let skipped = plan.skipped.as_ref().map(|it| row(FireOutcome::Skipped, it, plan.skipped_note.as_deref()));
+    let mut rows: Vec<_> = missed.into_iter().chain(skipped).collect();
+    rows.sort_by_key(|row| row.fires.to);
+    rows
+}
+
+/// Consecutive misses are one row: when the newest fire is a miss, and these come after it, it is made longer. The same
+/// goes for fires that one pause skipped; another pause is another row.
+async fn insert_unrun(tx: &mut Tx, plan: &FirePlan, row: &Unrun<'_>) -> Result<(), Failure> {
+    let (from, to) = (millis(row.fires.from), millis(row.fires.to));
+    let count = i64::try_from(row.fires.count).unwrap_or(i64::MAX);
     let query = sqlx::query_as(sql::NEWEST_FIRE).bind(plan.policy.as_str()).bind(plan.account.as_str());
-    let newest: Option<(i64, i64, String)> = query.fetch_optional(&mut **tx).await?;
-    if let Some((id, scheduled_at, outcome)) = newest
-        && outcome == FireOutcome::Missed.as_str()
+    let newest: Option<(i64, i64, String, Option<String>)> = query.fetch_optional(&mut **tx).await?;
+    if let Some((id, scheduled_at, outcome, note)) = newest
+        && outcome == row.outcome.as_str()
+        && (row.outcome == FireOutcome::Missed || note.as_deref() == row.note)
         && scheduled_at < from
     {
-        let query = sqlx::query(sql::EXTEND_MISSED).bind(id).bind(to).bind(count).bind(plan.missed_note.as_deref());
+        let query = sqlx::query(sql::EXTEND_FIRE).bind(id).bind(to).bind(count).bind(row.note);
         query.bind(millis(plan.at)).execute(&mut **tx).await?;
         return Ok(());
     }
-    let row = NewFire { outcome: FireOutcome::Missed, scheduled_at: to, matched: 0, missed: Some((from, count)) };
-    insert_fire(tx, plan, &row).await?;
+    let fire =
+        NewFire { outcome: row.outcome, scheduled_at: to, matched: 0, unrun: Some((from, count)), note: row.note };
+    insert_fire(tx, plan, &fire).await?;
     Ok(())
 }
 
 /// The fire and its jobs; no job if the fire has a row already.
 async fn insert_run(tx: &mut Tx, plan: &FirePlan, run: &FireRun) -> Result<Vec<Job>, Failure> {
     let outcome = if run.matched == 0 { FireOutcome::NoMatch } else { FireOutcome::Ran };
-    let row =
-        NewFire { outcome, scheduled_at: millis(run.scheduled_at), matched: i64::from(run.matched), missed: None };
+    let scheduled_at = millis(run.scheduled_at);
+    let row = NewFire { outcome, scheduled_at, matched: i64::from(run.matched), unrun: None, note: None };
     let mut jobs = Vec::with_capacity(run.jobs.len());
     if insert_fire(tx, plan, &row).await? {
         for job in &run.jobs {
@@ -259,26 +284,26 @@ async fn insert_run(tx: &mut Tx, plan: &FirePlan, run: &FireRun) -> Result<Vec<J
     Ok(jobs)
 }
 
-struct NewFire {
+struct NewFire<'a> {
     outcome: FireOutcome,
     scheduled_at: i64,
     matched: i64,
     /// From when, and how many.
-    missed: Option<(i64, i64)>,
+    unrun: Option<(i64, i64)>,
+    note: Option<&'a str>,
 }
 
 /// Whether there was no row of this fire.
-async fn insert_fire(tx: &mut Tx, plan: &FirePlan, fire: &NewFire) -> Result<bool, Failure> {
-    let note = fire.missed.and(plan.missed_note.as_deref());
+async fn insert_fire(tx: &mut Tx, plan: &FirePlan, fire: &NewFire<'_>) -> Result<bool, Failure> {
     let query = sqlx::query(sql::INSERT_FIRE)
         .bind(plan.policy.as_str())
         .bind(plan.account.as_str())
         .bind(fire.scheduled_at)
         .bind(fire.outcome.as_str())
         .bind(fire.matched)
-        .bind(fire.missed.map(|(from, _)| from))
-        .bind(fire.missed.map(|(_, count)| count))
-        .bind(note)
+        .bind(fire.unrun.map(|(from, _)| from))
+        .bind(fire.unrun.map(|(_, count)| count))
+        .bind(fire.note)
         .bind(millis(plan.at));
     Ok(query.execute(&mut **tx).await?.rows_affected() == 1)
 }

@@ -6,7 +6,9 @@ use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::JobError;
 use amikeep_domain::fire::Cursor;
 use amikeep_domain::grade::{Evidence, Grade};
-use amikeep_domain::id::{AccountId, AccountName, ImageId, InstanceId, JobId, PolicyName, Region};
+use amikeep_domain::id::{
+    AccountId, AccountName, DeletionId, ImageId, InstanceId, JobId, PolicyName, Region, RequestId, SnapshotId,
+};
 use amikeep_domain::instance::AttachedVolume;
 use amikeep_domain::job::{CapturedVolume, Finished, Intent, Job, JobEvent, JobKey, Trigger};
 use amikeep_domain::policy::{Enabled, StartWindow};
@@ -14,9 +16,12 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
 use crate::fires::{FirePlan, FireRun};
+use crate::images::{ImageRow, ImageRowState};
 use crate::jobs::NewJob;
 use crate::ledger::Ledger;
 use crate::lock::{EngineLock, Holder};
+use crate::prunes::{ListingRecord, NewDeletion, PruneRecord};
+use crate::requests::{Request, RequestKind};
 
 /// A ledger that its engine has open.
 pub(crate) struct Fixture {
@@ -55,6 +60,99 @@ impl Fixture {
         }
         job
     }
+
+    /// A job whose image `n` is available and counts.
+    pub(crate) async fn succeeded(&self, n: u32) -> Job {
+        let job = self.queued(n).await;
+        let job = self.follow(job, &until_pending(n)).await;
+        self.follow(job, &[JobEvent::Available(finished(n)), JobEvent::Graded { problem: None }]).await
+    }
+
+    /// A job that failed with its image `n`.
+    pub(crate) async fn failed(&self, n: u32) -> Job {
+        let job = self.queued(n).await;
+        let job = self.follow(job, &until_pending(n)).await;
+        self.follow(job, &[JobEvent::Failed(error())]).await
+    }
+
+    /// What the ledger says of the image `n`.
+    pub(crate) async fn image(&self, n: u32) -> ImageRow {
+        let rows = self.ledger.images(None, None).await.unwrap();
+        rows.into_iter().find(|row| row.image == image(n)).unwrap()
+    }
+
+    pub(crate) async fn image_state(&self, n: u32) -> ImageRowState {
+        self.image(n).await.state
+    }
+
+    /// The words of a job's history that came after its end.
+    pub(crate) async fn words(&self, job: &Job) -> Vec<String> {
+        let events = self.ledger.events(job.id).await.unwrap();
+        let words: Vec<_> = events.into_iter().map(|it| it.event).collect();
+        let end = words.iter().position(|it| ["graded", "succeeded", "failed"].contains(&it.as_str()));
+        words[end.unwrap() + 1..].to_vec()
+    }
+
+    /// An operator asks for something; the request is open.
+    pub(crate) async fn request(&self, n: u8, kind: RequestKind) -> RequestId {
+        let requested_at = at("2026-11-22T02:00:00.5Z");
+        let id = RequestId::new(requested_at, [n; 10]);
+        self.ledger.record_request(&Request { id, kind, requested_at }).await.unwrap();
+        id
+    }
+}
+
+/// A prune on a complete listing in which these images are.
+pub(crate) fn prune_record(seen: &[u32], deletions: Vec<NewDeletion>) -> PruneRecord {
+    PruneRecord {
+        request: None,
+        policy: None,
+        planned_at: at("2026-11-22T03:00:00.25Z"),
+        listings: vec![listing_record(seen)],
+        kept: 7,
+        held: 2,
+        notes: vec!["nothing \"special\"".to_owned()],
+        deletions,
+    }
+}
+
+pub(crate) fn listing_record(seen: &[u32]) -> ListingRecord {
+    ListingRecord {
+        account_name: account_name(),
+        account: account(),
+        region: region(),
+        seen: seen.iter().map(|n| (image(*n), false)).collect(),
+        listed_at: at("2026-11-22T02:59:00Z"),
+        missing_before: at("2026-11-22T02:54:00Z"),
+        pruned_to: Some(at("2026-11-22T02:30:00Z")),
+    }
+}
+
+/// The deletion of the image `n` of a job.
+pub(crate) fn new_deletion(job: &Job, n: u32) -> NewDeletion {
+    NewDeletion {
+        id: deletion_id(n),
+        image: image(n),
+        job: job.id,
+        policy: job.key.policy.clone(),
+        account: account(),
+        account_name: account_name(),
+        region: region(),
+        instance: job.key.instance.clone(),
+        snapshots: vec![snapshot(1), snapshot(2)],
+        reason: "no rule keeps it".to_owned(),
+        stray: None,
+    }
+}
+
+pub(crate) fn deletion_id(n: u32) -> DeletionId {
+    let mut random = [0; 10];
+    random[6..].copy_from_slice(&n.to_be_bytes());
+    DeletionId::new(at("2026-11-22T03:00:00Z"), random)
+}
+
+pub(crate) fn snapshot(n: u32) -> SnapshotId {
+    format!("snap-{n:017x}").parse().unwrap()
 }
 
 pub(crate) fn lock(db: &Path) -> EngineLock {
@@ -133,6 +231,8 @@ pub(crate) fn plan(planned_from: &str, planned_to: &str, jobs: Vec<NewJob>) -> F
         planned_to: at(planned_to),
         missed: None,
         missed_note: None,
+        skipped: None,
+        skipped_note: None,
         run: Some(run),
         at: at(planned_to),
     }

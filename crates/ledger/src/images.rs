@@ -1,8 +1,10 @@
 //! Images: a row for each that EC2 was seen to make for a job. The row follows the events of the job and the listings of
-//! EC2; no other code writes it.
+//! EC2, its deletion, and an operator's pin; no other code writes it.
 
 use amikeep_domain::grade::Grade;
-use amikeep_domain::id::{AccountId, AccountName, ClassName, ImageId, InstanceId, JobId, PolicyName, Region};
+use amikeep_domain::id::{
+    AccountId, AccountName, ClassName, ImageId, InstanceId, JobId, PolicyName, Region, RequestId,
+};
 use amikeep_domain::image_name::ImageName;
 use amikeep_domain::job::{CapturedVolume, Finished, Job, JobEvent};
 use jiff::Timestamp;
@@ -10,7 +12,8 @@ use jiff::Timestamp;
 use crate::error::{Failure, LedgerError};
 use crate::field::{Place, millis};
 use crate::ledger::{Access, Ledger, Tx};
-use crate::{sql, stored};
+use crate::requests::{self, Settled};
+use crate::{jobs, sql, stored};
 
 /// What became of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,11 +26,11 @@ pub enum ImageRowState {
     Failed,
     /// A complete listing did not contain it any more, and amikeep did not delete it.
     Missing,
-    /// Its deletion is written down. For pruning.
+    /// Its deletion is written down.
     Deleting,
-    /// It is gone, and some of its snapshots are not yet. For pruning.
+    /// It is gone, and some of its snapshots are not yet.
     SnapshotsLeft,
-    /// It and its snapshots are gone. For pruning.
+    /// It and its snapshots are gone.
     Deleted,
 }
 
@@ -90,10 +93,29 @@ pub struct ImageRow {
     pub counts: bool,
     /// Whether an operator pinned it.
     pub pinned: bool,
+    /// Since when complete listings have not shown it; kept while what is left of it is deleted.
+    pub missing_since: Option<Timestamp>,
     /// When it was first seen.
     pub first_seen_at: Timestamp,
     /// When it was last seen.
     pub last_seen_at: Timestamp,
+}
+
+/// An image that an operator pinned, or unpinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinRecord {
+    /// The request by which it was asked for.
+    pub request: Option<RequestId>,
+    /// The account the image is in.
+    pub account: AccountId,
+    /// The region it is in.
+    pub region: Region,
+    /// The image.
+    pub image: ImageId,
+    /// Whether it is pinned from now on.
+    pub pinned: bool,
+    /// Now.
+    pub at: Timestamp,
 }
 
 #[derive(sqlx::FromRow)]
@@ -113,6 +135,7 @@ struct StoredImage {
     state: String,
     counts: bool,
     pinned: bool,
+    missing_since: Option<i64>,
     first_seen_at: i64,
     last_seen_at: i64,
 }
@@ -138,6 +161,7 @@ impl TryFrom<StoredImage> for ImageRow {
             state: at.word("state", &row.state, &ImageRowState::ALL, ImageRowState::as_str)?,
             counts: row.counts,
             pinned: row.pinned,
+            missing_since: at.time_some("missing_since", row.missing_since)?,
             first_seen_at: at.time("first_seen_at", row.first_seen_at)?,
             last_seen_at: at.time("last_seen_at", row.last_seen_at)?,
         })
@@ -165,6 +189,16 @@ impl Ledger {
         self.explain_read(result.await, "the images")
     }
 
+    /// The rows of an image: one, or none; more only if accounts in several places have an image of the same id.
+    pub async fn images_by_id(&self, image: &ImageId) -> Result<Vec<ImageRow>, LedgerError> {
+        let result = async {
+            let query = sqlx::query_as(sql::IMAGES_BY_ID).bind(None::<&str>).bind(None::<&str>).bind(image.as_str());
+            let rows: Vec<StoredImage> = query.fetch_all(self.readers()).await?;
+            Ok(rows.into_iter().map(ImageRow::try_from).collect::<Result<_, _>>()?)
+        };
+        self.explain_read(result.await, format!("image {image}"))
+    }
+
     /// Records a complete listing of amikeep's images, with whether each is pinned. Available images that are not in it
     /// become missing, and missing ones that are in it are available again. `at` is when the listing was begun: an image
     /// that was seen after that is not missing. Only rows that changed are written.
@@ -175,28 +209,84 @@ impl Ledger {
         seen: &[(ImageId, bool)],
         at: Timestamp,
     ) -> Result<(), LedgerError> {
-        let result = self.try_record_images_seen(account.as_str(), region.as_str(), seen, millis(at)).await;
+        let result = self.try_record_images_seen(account, region, seen, at).await;
         let (account, region) = (account.clone(), region.clone());
         self.explain(result, |source| LedgerError::RecordImagesSeen { account, region, source })
     }
 
     async fn try_record_images_seen(
         &self,
-        account: &str,
-        region: &str,
+        account: &AccountId,
+        region: &Region,
         seen: &[(ImageId, bool)],
-        at: i64,
+        at: Timestamp,
     ) -> Result<(), Failure> {
-        let seen: Vec<(&str, u8)> = seen.iter().map(|(image, pinned)| (image.as_str(), u8::from(*pinned))).collect();
-        let json = stored::to_json(&seen);
         let mut tx = self.begin(Access::Engine).await?;
-        // Those that are missing first: they need the time of the listing before.
-        for statement in [sql::IMAGES_MISSING, sql::IMAGES_SEEN] {
-            sqlx::query(statement).bind(account).bind(region).bind(&json).bind(at).execute(&mut *tx).await?;
-        }
-        sqlx::query(sql::UPSERT_LISTING).bind(account).bind(region).bind(at).execute(&mut *tx).await?;
+        insert_listing(&mut tx, &ListingSeen { account, region, seen, listed_at: at, missing_before: at }).await?;
         Ok(tx.commit().await?)
     }
+
+    /// Every image of an account and region that is not deleted, by series and newest first.
+    pub async fn images_to_prune(&self, account: &AccountId, region: &Region) -> Result<Vec<ImageRow>, LedgerError> {
+        let result = async {
+            let query = sqlx::query_as(sql::IMAGES_TO_PRUNE).bind(None::<&str>).bind(None::<&str>);
+            let query = query.bind(account.as_str()).bind(region.as_str());
+            let rows: Vec<StoredImage> = query.fetch_all(self.readers()).await?;
+            Ok(rows.into_iter().map(ImageRow::try_from).collect::<Result<_, _>>()?)
+        };
+        self.explain_read(result.await, format!("the images of account {account}, {region}"))
+    }
+
+    /// Records that an image was pinned or unpinned: its row, a row in the history of its job, and that the request is
+    /// done. A listing that was begun before says nothing about it.
+    pub async fn record_pinned(&self, pin: &PinRecord) -> Result<(), LedgerError> {
+        let result = self.try_record_pinned(pin).await;
+        self.explain(result, |source| LedgerError::RecordPinned { image: pin.image.clone(), source })
+    }
+
+    async fn try_record_pinned(&self, pin: &PinRecord) -> Result<(), Failure> {
+        let mut tx = self.begin(Access::Engine).await?;
+        let query = sqlx::query_scalar(sql::PIN_IMAGE)
+            .bind(pin.account.as_str())
+            .bind(pin.region.as_str())
+            .bind(pin.image.as_str())
+            .bind(pin.pinned)
+            .bind(millis(pin.at));
+        let job: Option<String> = query.fetch_optional(&mut *tx).await?;
+        let job = job.ok_or_else(|| LedgerError::UnknownImage { image: pin.image.clone() })?;
+        let event = if pin.pinned { "pinned" } else { "unpinned" };
+        jobs::insert_event(&mut tx, &job, pin.at, event, pin.image.as_str()).await?;
+        if let Some(request) = pin.request {
+            requests::settle(&mut tx, request, Settled::Done, pin.at).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+/// A complete listing of amikeep's images in an account and region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListingSeen<'a> {
+    pub(crate) account: &'a AccountId,
+    pub(crate) region: &'a Region,
+    /// The images, and whether each is pinned.
+    pub(crate) seen: &'a [(ImageId, bool)],
+    /// When it was begun.
+    pub(crate) listed_at: Timestamp,
+    /// It knows everything that happened before this.
+    pub(crate) missing_before: Timestamp,
+}
+
+pub(crate) async fn insert_listing(tx: &mut Tx, listing: &ListingSeen<'_>) -> Result<(), Failure> {
+    let pairs = listing.seen.iter().map(|(image, pinned)| (image.as_str(), u8::from(*pinned)));
+    let json = stored::to_json(&pairs.collect::<Vec<_>>());
+    let (account, region, listed_at) = (listing.account.as_str(), listing.region.as_str(), millis(listing.listed_at));
+    // Those that are missing first: they need the time of the listing before.
+    for statement in [sql::IMAGES_MISSING, sql::IMAGES_SEEN] {
+        let query = sqlx::query(statement).bind(account).bind(region).bind(&json).bind(listed_at);
+        query.bind(millis(listing.missing_before)).execute(&mut **tx).await?;
+    }
+    sqlx::query(sql::UPSERT_LISTING).bind(account).bind(region).bind(listed_at).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// Keeps the images in step with an event of their job, in the transaction of the event. `job` is the job before it.
@@ -252,7 +342,7 @@ async fn update(tx: &mut Tx, job: &Job, image: Option<&ImageId>, statement: &'st
 }
 
 /// An image whose row is not there, or belongs to another job, is a ledger that contradicts itself.
-fn one_row(rows_affected: u64, image: &ImageId) -> Result<(), Failure> {
+pub(crate) fn one_row(rows_affected: u64, image: &ImageId) -> Result<(), Failure> {
     if rows_affected == 1 { Ok(()) } else { Err(Place::new("images", image.as_str()).inconsistent("job").into()) }
 }
 

@@ -13,10 +13,13 @@ use crate::field::{Place, millis};
 use crate::images;
 use crate::ledger::{Access, Ledger, Tx};
 use crate::row::JobRow;
-use crate::sql;
+use crate::{sql, stored};
 
 /// A shortened job id that fits more jobs than this helps nobody.
 const FOUND_MAX: i64 = 10;
+
+/// How many jobs are read at once: tens of thousands may be asked for, and rows with their JSON are not small.
+const IDS_PER_QUESTION_MAX: usize = 500;
 
 /// A job that is to be written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +125,22 @@ impl Ledger {
         self.explain_read(result.await, format!("job {id}"))
     }
 
+    /// Those of these jobs that the ledger has, by id.
+    pub async fn jobs_by_ids(&self, ids: &[JobId]) -> Result<Vec<Job>, LedgerError> {
+        let result = async {
+            let mut jobs = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(IDS_PER_QUESTION_MAX) {
+                let json = stored::to_json(&ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+                let query = sqlx::query_as(sql::JOBS_BY_IDS).bind(json);
+                jobs.extend(into_jobs(query.fetch_all(self.readers()).await?)?);
+            }
+            jobs.sort_unstable_by_key(|job| job.id);
+            jobs.dedup_by_key(|job| job.id);
+            Ok(jobs)
+        };
+        self.explain_read(result.await, "jobs by their ids")
+    }
+
     /// The jobs whose id begins like this, ten at most.
     pub async fn find_jobs(&self, prefix: &str) -> Result<Vec<Job>, LedgerError> {
         let result = async {
@@ -158,7 +177,7 @@ pub(crate) async fn insert(tx: &mut Tx, job: NewJob) -> Result<Option<Job>, Fail
     let row = JobRow::from(&job.queued());
     let job = Job::try_from(row.clone())?;
     let detail = format!("{}; may start from {} to {}", row.trigger, job.window.start_at, job.window.start_by);
-    let queued = sqlx::query(sql::INSERT_EVENT).bind(row.id.clone()).bind(row.created_at).bind("queued").bind(detail);
+    let (id, created_at) = (row.id.clone(), job.created_at);
     let query = sqlx::query(sql::INSERT_JOB)
         .bind(row.id)
         .bind(row.policy)
@@ -184,8 +203,21 @@ pub(crate) async fn insert(tx: &mut Tx, job: NewJob) -> Result<Option<Job>, Fail
     if query.execute(&mut **tx).await?.rows_affected() == 0 {
         return Ok(None);
     }
-    queued.execute(&mut **tx).await?;
+    insert_event(tx, &id, created_at, "queued", &detail).await?;
     Ok(Some(job))
+}
+
+/// A row in the history of a job.
+pub(crate) async fn insert_event(
+    tx: &mut Tx,
+    job: &str,
+    at: Timestamp,
+    event: &str,
+    detail: &str,
+) -> Result<(), Failure> {
+    let query = sqlx::query(sql::INSERT_EVENT).bind(job).bind(millis(at)).bind(event).bind(detail);
+    query.execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// Applies one event. The whole stored job is compared with the caller's, which leaves no room for a change that a
@@ -210,8 +242,7 @@ async fn apply(tx: &mut Tx, job: &Job, event: &JobEvent, at: Timestamp) -> Resul
         .bind(row.state)
         .bind(row.data);
     query.execute(&mut **tx).await?;
-    let query = sqlx::query(sql::INSERT_EVENT).bind(row.id).bind(millis(at)).bind(event.as_str()).bind(event.detail());
-    query.execute(&mut **tx).await?;
+    insert_event(tx, &row.id, at, event.as_str(), &event.detail()).await?;
     images::follow(tx, job, event, at).await?;
     Ok(next)
 }

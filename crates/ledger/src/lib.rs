@@ -6,6 +6,7 @@
 //! clock, and never overwrite a file that it does not know. `docs/ledger.md` lists the promises and what enforces them.
 
 mod accounts;
+mod deletions;
 mod error;
 mod field;
 mod fires;
@@ -18,11 +19,14 @@ mod ledger;
 mod lock;
 mod open;
 mod page;
+mod pauses;
+mod prunes;
 mod requests;
 mod row;
 mod runs;
 mod sql;
 mod stored;
+mod summaries;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +34,14 @@ pub use crate::accounts::{AccountSeen, InstanceSeen};
 pub use crate::error::{FileError, LedgerError};
 pub use crate::fires::{FireFilter, FirePlan, FireRow, FireRun, RecordedFire};
 pub use crate::history::HistoryFilter;
-pub use crate::images::{ImageRow, ImageRowState};
+pub use crate::images::{ImageRow, ImageRowState, PinRecord};
 pub use crate::jobs::{EventRow, NewJob};
 pub use crate::ledger::Ledger;
 pub use crate::lock::{EngineLock, Holder, LockError};
 pub use crate::page::{FireCursor, InvalidCursor, JobCursor, PAGE_ROWS_MAX, Page};
+pub use crate::prunes::{
+    ListingRecord, NewDeletion, PruneId, PruneRecord, PruneRow, RecordedPrune, StrayImage, StrayState,
+};
 pub use crate::requests::{Request, RequestKind, RequestStatus};
 pub use crate::runs::LastStop;
+pub use crate::summaries::{FireSummaryRow, Summarised, SummaryRow};

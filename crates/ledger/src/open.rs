@@ -44,15 +44,11 @@ impl Ledger {
             create(&path, connect_options).await?;
         }
         let version = inspect(&path, Access::Engine).await?;
-        let writer = write_pool(&path).await?;
-        if let Err(error) = migrate(&path, &writer).await {
-            writer.close().await;
-            return Err(error);
-        }
+        migrate_at(&path, connect_options(&path).journal_mode(SqliteJournalMode::Wal)).await?;
         if version < known_version() {
             tracing::info!("the ledger {} was migrated from schema {version} to {}", path.display(), known_version());
         }
-        let readers = read_pool(&path).await?;
+        let (writer, readers) = (write_pool(&path).await?, read_pool(&path).await?);
         Ok(Self::new(path, Access::Engine, Some(writer), readers))
     }
 
@@ -248,10 +244,7 @@ async fn create(path: &Path, options: fn(&Path) -> SqliteConnectOptions) -> Resu
 async fn create_at(path: &Path, unfinished: &Path, options: SqliteConnectOptions) -> Result<(), LedgerError> {
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished);
     created.map_err(|error| FileError::from_io(path, &error))?;
-    let pool = pool(1, options).await.map_err(|error| FileError::from_sql(path, error))?;
-    let migrated = migrate(path, &pool).await;
-    pool.close().await;
-    migrated
+    migrate_at(path, options).await
 }
 
 fn remove_unfinished(path: &Path) -> io::Result<()> {
@@ -268,6 +261,16 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// Migrates through a connection of its own, on which foreign keys are not enforced: a migration that rebuilds a table
+/// must drop the old one while others refer to it, and a transaction cannot switch that off. Such a migration checks the
+/// references itself before it ends.
+async fn migrate_at(path: &Path, options: SqliteConnectOptions) -> Result<(), LedgerError> {
+    let pool = pool(1, options.foreign_keys(false)).await.map_err(|error| FileError::from_sql(path, error))?;
+    let migrated = migrate(path, &pool).await;
+    pool.close().await;
+    migrated
 }
 
 /// Applies what is missing, each migration in one transaction, and compares the checksums of the others. The driver's own

@@ -1,17 +1,20 @@
 //! What operators asked for: commands write it, and whoever holds the engine's lock executes it.
 
-use amikeep_domain::class::Consistency;
+mod kind;
+
 use amikeep_domain::decision::JobError;
-use amikeep_domain::id::{AccountName, InstanceId, JobId, PolicyName, RequestId};
+use amikeep_domain::id::{JobId, RequestId};
 use amikeep_domain::job::Job;
 use amikeep_domain::policy::saturating_add;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, LedgerError};
-use crate::field::{Place, Unreadable, millis, word};
+use crate::field::{Place, millis};
 use crate::jobs::{self, NewJob};
 use crate::ledger::{Access, Ledger, Tx};
+use crate::prunes::PruneId;
+pub use crate::requests::kind::RequestKind;
+pub(crate) use crate::requests::kind::{scope_from_words, scope_words};
 use crate::{sql, stored};
 
 /// How far the nominal time of a manual job is moved on at most, in seconds. It moves by one for each job of the same
@@ -29,40 +32,42 @@ pub struct Request {
     pub requested_at: Timestamp,
 }
 
-/// The kinds of requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequestKind {
-    /// `amikeep backup`: one image of one instance, now.
-    Backup {
-        /// The instance.
-        instance: InstanceId,
-        /// The policy to which the image belongs.
-        policy: PolicyName,
-        /// The account, where the operator named one.
-        account: Option<AccountName>,
-        /// The consistency, where the operator asked for one.
-        consistency: Option<Consistency>,
-    },
+/// How a request is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled<'a> {
+    /// Something is under way for it: a job, or deletions.
+    Planned,
+    /// It was carried out.
+    Done,
+    /// It will not be.
+    Refused(&'a JobError),
 }
 
-/// A request and what became of it. Neither a job nor a refusal: nobody took it up yet.
+impl Settled<'_> {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Done => DONE,
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+const DONE: &str = "done";
+
+/// A request and what became of it. If nothing did, nobody took it up yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestStatus {
     /// The request.
     pub request: Request,
-    /// Its job.
+    /// The job of a backup.
     pub job: Option<JobId>,
-    /// Why there will be none.
+    /// The run of retention that a prune led to; its deletions may be under way.
+    pub prune: Option<PruneId>,
+    /// Why nothing will be done.
     pub refused: Option<JobError>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredBackup {
-    instance: String,
-    policy: String,
-    account: Option<String>,
-    consistency: Option<String>,
+    /// Whether everything was done that there was to do. A backup is never done: its job tells.
+    pub done: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -71,8 +76,10 @@ struct RequestRow {
     kind: String,
     data: String,
     requested_at: i64,
+    state: String,
     error: Option<String>,
     job: Option<String>,
+    prune: Option<i64>,
 }
 
 impl TryFrom<RequestRow> for RequestStatus {
@@ -80,47 +87,21 @@ impl TryFrom<RequestRow> for RequestStatus {
 
     fn try_from(row: RequestRow) -> Result<Self, LedgerError> {
         let at = Place::new("requests", &row.id);
-        let kind = match row.kind.as_str() {
-            "backup" => at.read("data", decode_backup(&row.data))?,
-            _ => return Err(at.inconsistent("kind")),
-        };
+        let word = at.word("kind", &row.kind, &kind::Word::ALL, kind::Word::as_str)?;
+        let kind = at.read("data", kind::decode(word, &row.data))?;
         let request =
             Request { id: at.parse("id", &row.id)?, kind, requested_at: at.time("requested_at", row.requested_at)? };
         let refused = row.error.as_deref().map(|it| at.read("error", stored::decode_error(it))).transpose()?;
-        Ok(Self { request, job: at.parse_some("job", row.job.as_deref())?, refused })
+        let job = at.parse_some("job", row.job.as_deref())?;
+        Ok(Self { request, job, prune: row.prune.map(PruneId::from_row), refused, done: row.state == DONE })
     }
-}
-
-fn encode(kind: &RequestKind) -> (&'static str, String) {
-    match kind {
-        RequestKind::Backup { instance, policy, account, consistency } => {
-            let stored = StoredBackup {
-                instance: instance.to_string(),
-                policy: policy.to_string(),
-                account: account.as_ref().map(ToString::to_string),
-                consistency: consistency.map(|it| it.to_string()),
-            };
-            ("backup", stored::to_json(&stored))
-        }
-    }
-}
-
-fn decode_backup(json: &str) -> Result<RequestKind, Unreadable> {
-    let stored: StoredBackup = serde_json::from_str(json)?;
-    let consistency = stored.consistency.map(|it| word(&it, &Consistency::ALL, Consistency::as_str));
-    Ok(RequestKind::Backup {
-        instance: stored.instance.parse()?,
-        policy: stored.policy.parse()?,
-        account: stored.account.map(|it| it.parse()).transpose()?,
-        consistency: consistency.transpose()?,
-    })
 }
 
 impl Ledger {
     /// Records what an operator asks for. This is the one thing that a command may write beside a running engine.
     pub async fn record_request(&self, request: &Request) -> Result<(), LedgerError> {
         let result = async {
-            let (kind, data) = encode(&request.kind);
+            let (kind, data) = kind::encode(&request.kind);
             let mut tx = self.begin(Access::Requests).await?;
             let query = sqlx::query(sql::INSERT_REQUEST).bind(request.id.to_string()).bind(kind).bind(data);
             query.bind(millis(request.requested_at)).execute(&mut *tx).await?;
@@ -151,14 +132,24 @@ impl Ledger {
             let mut tx = self.begin(Access::Engine).await?;
             let job = NewJob { request: Some(request), ..job };
             let job = insert_in_free_second(&mut tx, request, job).await?;
-            settle(&mut tx, request, "planned", None, at).await?;
+            settle(&mut tx, request, Settled::Planned, at).await?;
             tx.commit().await?;
             Ok(job)
         };
         self.explain(result.await, |source| LedgerError::RecordRequest { request, source })
     }
 
-    /// Records that a request will have no job, and why.
+    /// Records that a request was carried out.
+    pub async fn record_request_done(&self, request: RequestId, at: Timestamp) -> Result<(), LedgerError> {
+        let result = async {
+            let mut tx = self.begin(Access::Engine).await?;
+            settle(&mut tx, request, Settled::Done, at).await?;
+            Ok(tx.commit().await?)
+        };
+        self.explain(result.await, |source| LedgerError::RecordRequest { request, source })
+    }
+
+    /// Records that a request will not be carried out, and why.
     pub async fn record_request_refused(
         &self,
         request: RequestId,
@@ -167,7 +158,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let result = async {
             let mut tx = self.begin(Access::Engine).await?;
-            settle(&mut tx, request, "refused", Some(stored::encode_error(error)), at).await?;
+            settle(&mut tx, request, Settled::Refused(error), at).await?;
             Ok(tx.commit().await?)
         };
         self.explain(result.await, |source| LedgerError::RecordRequest { request, source })
@@ -199,15 +190,19 @@ async fn insert_in_free_second(tx: &mut Tx, request: RequestId, mut job: NewJob)
     Err(LedgerError::NoFreeTime { request }.into())
 }
 
-async fn settle(
+/// Settles an open request, once.
+pub(crate) async fn settle(
     tx: &mut Tx,
     request: RequestId,
-    state: &'static str,
-    error: Option<String>,
+    settled: Settled<'_>,
     at: Timestamp,
 ) -> Result<(), Failure> {
     let id = request.to_string();
-    let query = sqlx::query(sql::SETTLE_REQUEST).bind(&id).bind(state).bind(millis(at)).bind(error);
+    let error = match settled {
+        Settled::Refused(error) => Some(stored::encode_error(error)),
+        Settled::Planned | Settled::Done => None,
+    };
+    let query = sqlx::query(sql::SETTLE_REQUEST).bind(&id).bind(settled.as_str()).bind(millis(at)).bind(error);
     if query.execute(&mut **tx).await?.rows_affected() == 1 {
         return Ok(());
     }

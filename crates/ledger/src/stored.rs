@@ -46,7 +46,7 @@ struct StoredVolume {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StoredError {
+pub(crate) struct StoredError {
     code: String,
     message: String,
     next_step: String,
@@ -108,11 +108,11 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("texts, numbers and lists of them always have a JSON form")
 }
 
-fn text(at: &Timestamp) -> String {
+pub(crate) fn text(at: &Timestamp) -> String {
     at.to_string()
 }
 
-fn time(text: &str) -> Result<Timestamp, Unreadable> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, Unreadable> {
     Ok(text.parse()?)
 }
 
@@ -187,7 +187,7 @@ pub(crate) fn decode_volumes(json: &str) -> Result<Vec<CapturedVolume>, Unreadab
     stored.into_iter().map(restore_volume).collect()
 }
 
-fn store_error(error: &JobError) -> StoredError {
+pub(crate) fn store_error(error: &JobError) -> StoredError {
     StoredError { code: error.code.clone(), message: error.message.clone(), next_step: error.next_step.clone() }
 }
 
@@ -195,9 +195,12 @@ pub(crate) fn encode_error(error: &JobError) -> String {
     to_json(&store_error(error))
 }
 
+pub(crate) fn restore_error(stored: StoredError) -> JobError {
+    JobError::new(stored.code, stored.message, stored.next_step)
+}
+
 pub(crate) fn decode_error(json: &str) -> Result<JobError, Unreadable> {
-    let stored: StoredError = serde_json::from_str(json)?;
-    Ok(JobError::new(stored.code, stored.message, stored.next_step))
+    Ok(restore_error(serde_json::from_str(json)?))
 }
 
 fn store_finished(finished: &Finished) -> StoredFinished {
@@ -273,8 +276,8 @@ pub(crate) fn decode_state(
         StateName::Succeeded => JobState::Succeeded { image: decode_finished(data)?, finished_at: ended()? },
         StateName::Failed => {
             let StoredFailed { error, image } = serde_json::from_str(data)?;
-            let error = JobError::new(error.code, error.message, error.next_step);
-            JobState::Failed { error, image: image.map(|it| it.parse()).transpose()?, finished_at: ended()? }
+            let image = image.map(|it| it.parse()).transpose()?;
+            JobState::Failed { error: restore_error(error), image, finished_at: ended()? }
         }
         StateName::Skipped => {
             let stored: StoredSkipped = serde_json::from_str(data)?;

@@ -7,10 +7,10 @@ use std::path::Path;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Executor, QueryBuilder, Row, SqlSafeStr, Sqlite};
 
-use crate::fixture::{Fixture, at, until_pending};
+use crate::fixture::{Fixture, at, new_deletion, prune_record, until_pending};
 use crate::open::{APPLICATION_ID, MIGRATOR, known_version};
 use crate::sql::{self, Heat};
-use crate::{HistoryFilter, Ledger};
+use crate::{HistoryFilter, Ledger, RequestKind};
 
 /// What `EXPLAIN QUERY PLAN` says of a statement.
 async fn query_plan(ledger: &Ledger, statement: &'static str) -> Vec<String> {
@@ -31,8 +31,11 @@ async fn every_statement_prepares_and_no_hot_one_scans_or_sorts() {
         drop(connection);
         if *heat == Heat::Hot {
             let plan = query_plan(&fixture.ledger, statement).await;
-            // Lists that came as JSON are read whole, and so is the index that holds the open requests alone.
-            let whole = |step: &str| step.contains("VIRTUAL TABLE") || step.ends_with("USING INDEX requests_open");
+            // Lists that came as JSON are read whole, and so are the indices that hold what is open alone.
+            let whole = |step: &str| {
+                let of_open = ["USING INDEX requests_open", "USING INDEX deletions_open"];
+                step.contains("VIRTUAL TABLE") || of_open.iter().any(|it| step.ends_with(it))
+            };
             let bad = |step: &&String| (step.starts_with("SCAN") && !whole(step)) || step.contains("TEMP B-TREE");
             slow.extend(plan.iter().filter(bad).map(|step| format!("{name}: {step}")));
         }
@@ -55,6 +58,23 @@ async fn each_page_uses_the_index_of_its_filter() {
         (sql::FIRES_OF_POLICY, "fires_by_policy (policy=? AND scheduled_at"),
         (sql::IMAGES_OF_POLICY, "images_by_policy (policy=?"),
         (sql::IMAGES_OF_INSTANCE, "images_by_instance (instance=?"),
+        (sql::IMAGES_TO_PRUNE, "images_existing (account=? AND region=?"),
+        (sql::IMAGES_MISSING, "images_existing (account=? AND region=?"),
+        (sql::IMAGES_SEEN, "images_1 (account=? AND region=? AND image=?"),
+        (sql::IMAGE_DELETING, "images_1 (account=? AND region=? AND image=?"),
+        (sql::STATE_TO_DELETE, "images_1 (account=? AND region=? AND image=?"),
+        (sql::STATE_TO_DELETE, "deletions_open (account=? AND region=? AND image=?"),
+        (sql::OPEN_DELETIONS, "deletions_open"),
+        (sql::DELETIONS_OF_PRUNE, "deletions_by_prune (prune=?"),
+        (sql::DELETIONS_OF_REQUEST, "deletions_by_prune (prune=?"),
+        (sql::DELETIONS_OF_IMAGE, "deletions_by_image (image=?"),
+        (sql::DELETED_SINCE, "deletions_by_time (planned_at>?"),
+        (sql::SUCCEEDED_SINCE, "jobs_succeeded (finished_at>?"),
+        (sql::OLD_JOBS, "jobs_by_time (scheduled_at<?"),
+        (sql::OLD_JOBS, "deletions_by_job (job=?"),
+        (sql::OLD_FIRES, "fires_by_time (scheduled_at<?"),
+        (sql::OLD_FIRES, "jobs_by_policy (policy=? AND scheduled_at=?"),
+        (sql::SUMMARIES_OF_INSTANCE, "summaries_by_instance (instance=?"),
     ] {
         let plan = query_plan(&fixture.ledger, statement).await;
         assert!(plan.iter().any(|step| step.contains(index)), "{index}: {plan:?}");
@@ -71,11 +91,18 @@ async fn the_check_of_plans_would_notice_a_scan() {
 
 #[test]
 fn only_the_list_of_statements_contains_sql() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for entry in fs::read_dir(src).unwrap() {
-        let path = entry.unwrap().path();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    for path in files {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() || ["sql.rs", "tests.rs"].contains(&name.as_str()) {
+        let is_test = path.components().any(|it| it.as_os_str() == "tests" || it.as_os_str() == "tests.rs");
+        if is_test || name == "sql.rs" {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
@@ -129,11 +156,41 @@ async fn events_are_append_only() {
     assert_eq!(fixture.ledger.events(job.id).await.unwrap().len(), 4);
 }
 
+/// Only the transaction that summarises a job may delete its events; nobody else's go with them, and none is changed.
+#[tokio::test]
+async fn the_events_of_a_job_that_is_being_summarised_can_be_deleted_and_no_others() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (fixture.queued(1).await, fixture.queued(2).await);
+    let mut tx = fixture.ledger.begin(crate::ledger::Access::Engine).await.unwrap();
+    let ids = format!("[\"{}\"]", one.id);
+    sqlx::query(sql::BEGIN_SUMMARISING).bind(&ids).execute(&mut *tx).await.unwrap();
+    for statement in [
+        "DELETE FROM events",
+        "UPDATE events SET detail = 'another story'",
+        "INSERT OR REPLACE INTO events (id, job, at, event, detail) SELECT id, job, at, 'failed', '' FROM events",
+    ] {
+        let error = sqlx::query(statement).execute(&mut *tx).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
+    }
+    let deleted = sqlx::query(sql::DELETE_EVENTS).bind(&ids).execute(&mut *tx).await.unwrap().rows_affected();
+    assert_eq!(deleted, 1);
+    // Cut off here, nothing happened, and the permission went with the transaction.
+    tx.rollback().await.unwrap();
+    let error = sqlx::query(sql::DELETE_EVENTS).bind(&ids).execute(fixture.ledger.writer()).await.unwrap_err();
+    assert!(error.to_string().contains("append-only"), "{error}");
+    for job in [one, two] {
+        assert_eq!(fixture.ledger.events(job.id).await.unwrap().len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn words_and_values_that_the_domain_does_not_know_are_refused() {
     let fixture = Fixture::new().await;
     let job = fixture.queued(1).await;
     fixture.follow(job, &until_pending(1)).await;
+    let job = fixture.failed(2).await;
+    fixture.ledger.record_prune(&prune_record(&[2], vec![new_deletion(&job, 2)])).await.unwrap();
+    fixture.request(1, RequestKind::Resume { scope: amikeep_domain::pause::PauseScope::All }).await;
     for statement in [
         "UPDATE jobs SET state = 'paused'",
         "UPDATE jobs SET trigger = 'moon'",
@@ -146,7 +203,21 @@ async fn words_and_values_that_the_domain_does_not_know_are_refused() {
         "UPDATE images SET state = 'hidden'",
         "UPDATE images SET grade = 'good'",
         "UPDATE images SET counts = 1",
+        "UPDATE fires SET outcome = 'skipped', matched = 0",
+        "UPDATE fires SET outcome = 'skipped', matched = 0, missed_from = scheduled_at, missed_count = 1",
         "INSERT INTO requests (id, kind, data, requested_at, state) VALUES ('r', 'dance', '{}', 0, 'open')",
+        "INSERT INTO requests (id, kind, data, requested_at, state) VALUES ('r', 'pin', '{}', 0, 'done')",
+        "UPDATE deletions SET state = 'lost'",
+        "UPDATE deletions SET state = 'done'",
+        "UPDATE deletions SET was = 'deleted'",
+        "UPDATE deletions SET reason = ''",
+        "UPDATE deletions SET snapshots = 'snap-1'",
+        "UPDATE deletions SET job = 'nobody'",
+        "UPDATE deletions SET image = 'ami-00000000'",
+        "DELETE FROM images WHERE state = 'deleting'",
+        "DELETE FROM prunes",
+        "INSERT INTO pauses (id, scope, since) VALUES ('nobody', 'all', 0)",
+        "INSERT INTO pauses (id, scope, since) SELECT id, 'policy', 0 FROM requests",
     ] {
         let error = sqlx::query(statement).execute(fixture.ledger.writer()).await.unwrap_err().to_string();
         assert!(error.contains("constraint failed") || error.contains("cannot store"), "{statement}: {error}");
@@ -177,4 +248,7 @@ async fn use_cases_can_be_spawned() {
     spawnable(ledger.history(&HistoryFilter::default(), 10, None)).await.unwrap();
     spawnable(ledger.record_start(at("2026-11-22T01:00:01Z"))).await.unwrap();
     spawnable(ledger.images(None, None)).await.unwrap();
+    spawnable(ledger.record_prune(&prune_record(&[], vec![]))).await.unwrap();
+    spawnable(ledger.summarise(at("2026-11-22T01:00:01Z"), 10)).await.unwrap();
+    spawnable(Ledger::open_for_engine(&fixture.path(), &fixture.lock)).await.unwrap();
 }

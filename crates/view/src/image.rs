@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::job::Volume;
 use crate::text::Time;
 
+pub(crate) use crate::image::judge::of_row;
 pub use crate::image::judge::{judge, reaches};
 pub use crate::image::series::{Series, by_series};
 
@@ -55,6 +56,8 @@ pub struct Image {
     pub reasons: Vec<Reason>,
     /// The guards that hold it though no rule keeps it.
     pub held_by: Vec<&'static str>,
+    /// The same in words, with what the guard's word leaves open.
+    pub held_because: Vec<String>,
     /// Why it goes, if it does.
     pub delete_reason: Option<String>,
 }

@@ -61,6 +61,9 @@ fn test(context: &Context<'_>) -> anyhow::Result<Outcome> {
     if context.missing_tool == MissingTool::Report && tools::check_nspawn(context.root).is_err() {
         command.env(tools::SKIP_SYSTEMD_VARIABLE, "1");
     }
+    // Nothing uses `hold` yet. Its tests freeze loop devices, which asks for packages that no other test needs.
+    command.env("AMIKEEP_FS_TESTS", "off");
+    println!("left out: the tests of amikeep-hold that freeze file systems; run them as root by themselves");
     process::run(&mut command)?;
     Ok(Outcome::Passed)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use amikeep_domain::class::Consistency;
-use amikeep_domain::id::{InstanceId, PolicyName};
+use amikeep_domain::id::{AccountName, ImageId, InstanceId, PolicyName};
 use amikeep_domain::job::StateName;
 use amikeep_domain::retention::Keep;
 use clap::Args;
@@ -110,6 +110,74 @@ pub(crate) struct ImagesArgs {
     /// Only this instance
     #[arg(long, value_name = "I")]
     pub(crate) instance: Option<InstanceId>,
+}
+
+/// Options of `prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Only shows every image with its verdict and the reasons
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Only this policy; with --yes its images go even beyond its `max_deletes`
+    #[arg(long, value_name = "P")]
+    pub(crate) policy: Option<PolicyName>,
+    /// Deletes without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What a pause is about.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ScopeArgs {
+    /// One policy
+    #[arg(long, value_name = "P")]
+    pub(crate) policy: Option<PolicyName>,
+    /// One instance, in every policy
+    #[arg(long, value_name = "I")]
+    pub(crate) instance: Option<InstanceId>,
+    /// Everything
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Options of `pause`.
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// When it ends by itself: RFC 3339, a date, or a span from now such as 6h [default: when it is resumed]
+    #[arg(long, value_name = "T")]
+    pub(crate) until: Option<TimeArg>,
+    /// Why, for whoever finds it
+    #[arg(long, value_name = "R")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+/// Options of `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The job: its id, or the last part of it as tables show it
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+}
+
+/// Options of `pin` and `unpin`.
+#[derive(Debug, Args)]
+pub(crate) struct PinArgs {
+    /// The image, such as ami-0123456789abcdef0
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: ImageId,
+    /// The configured name of its account, where that is not clear
+    #[arg(long, value_name = "A")]
+    pub(crate) account: Option<AccountName>,
 }
 
 /// Options of `simulate`.

@@ -4,9 +4,8 @@ pub(super) const LONG_ABOUT: &str = "\
 amikeep backs up EC2 instances as Amazon Machine Images (AMIs).
 
 Policies in a TOML file say which instances are imaged, when, how (with a reboot or without one; freezing \
-is not built yet) and how long the images are kept (deleting is not built yet, either: nothing is deleted). \
-`amikeep daemon` does the work; every other command can be run beside it at any time, and all but \
-`backup` change nothing.";
+is not built yet) and how long the images are kept. \
+`amikeep daemon` does the work; every other command can be run beside it at any time.";
 
 pub(super) const AFTER_HELP: &str = "\
 Questions, and where the answer is:
@@ -16,6 +15,7 @@ Questions, and where the answer is:
   Why did it fail, and what can I do?        amikeep show JOB
   Is this host backed up? How? Since when?   amikeep explain INSTANCE
   Which images are kept, and why?            amikeep images
+  What goes, and why?                        amikeep prune --dry-run
   Did a policy match nothing, or not run?    amikeep history --fires
   Is the configuration right?                amikeep check
   May amikeep do what it has to at AWS?      amikeep check --online
@@ -123,6 +123,35 @@ Examples:
 
 Exit codes: 0 done, 1 there is no such job, 2 usage or configuration";
 
+pub(super) const PRUNE: &str = "\
+Applies retention now, as the daemon does by itself at the times of `prune_schedule`.
+
+First it lists every image with its verdict: keep (by the rules that are listed), delete (no rule wants it) and held (no \
+rule wants it, and a guard holds it back). Then it asks, and deletes images together with their snapshots. An image goes \
+only if account, tags, instance and ledger prove that amikeep made it, and if nothing uses it.
+
+If more of a policy would go than its `max_deletes` allows, nothing of it goes. --policy P --yes releases what is shown.";
+
+pub(super) const PRUNE_EXAMPLES: &str = "\
+Examples:
+  amikeep prune --dry-run                        what would go, and why
+  amikeep prune --policy db-nightly --yes        one policy, without asking, beyond max_deletes
+
+Exit codes: 0 done, 1 something could not be deleted or listed, 2 usage, or nobody can be asked and --yes is missing";
+
+pub(super) const PAUSE: &str = "\
+Stops backups and pruning of one policy, of one instance or of everything for a while. Without a scope it lists what is \
+paused.
+
+Fires that fall into a pause are skipped for good and are listed as such: nothing runs late when the pause ends. \
+`amikeep backup` still does what it is told.";
+
+pub(super) const PAUSE_EXAMPLES: &str = "\
+Examples:
+  amikeep pause                                                     what is paused
+  amikeep pause --policy db-nightly --until 6h --reason migration
+  amikeep resume --policy db-nightly";
+
 pub(super) const IMAGES: &str = "\
 Lists the images that exist, newest first within each series: since when, how good, and which rules of `keep` hold them.
 
@@ -130,7 +159,7 @@ Verdicts are those of the configuration in force: keep (by the rules that are li
 held (no rule wants it, and a guard holds it back). EC2 is not asked here, so whether an image is in use is not known and \
 holds nothing back in this list.
 
-This version deletes nothing, whatever the verdict: `delete` says what the rules would let go.";
+Nothing is deleted here: `amikeep prune` does that, and so does the daemon at the times of `prune_schedule`.";
 
 pub(super) const IMAGES_EXAMPLES: &str = "\
 Examples:

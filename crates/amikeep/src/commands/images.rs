@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &ImagesArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         ctx.output.line(&format!("\n{}\n  {}", heading("Reach of the rules", ctx.color), reaches.join("\n  ")))?;
     }
     if images.iter().any(|image| image.verdict == Some("delete")) {
-        ctx.output.line("\nThis version deletes nothing: `delete` says what the rules would let go.")?;
+        ctx.output.line("\nEC2 was not asked here: `amikeep prune --dry-run` also says what is in use.")?;
     }
     Ok(Exit::Done)
 }

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &ShowArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
 }
 
 /// The jobs that `part` names: by the whole id, by its beginning, or by its end.
-async fn find(ledger: &Ledger, part: &str) -> anyhow::Result<Vec<Job>> {
+pub(super) async fn find(ledger: &Ledger, part: &str) -> anyhow::Result<Vec<Job>> {
     if let Ok(id) = part.parse() {
         return Ok(ledger.job(id).await?.into_iter().collect());
     }
@@ -59,7 +59,7 @@ async fn find_by_end(ledger: &Ledger, end: &str) -> anyhow::Result<Vec<Job>> {
     Ok(found)
 }
 
-fn not_one(part: &str, jobs: &[Job]) -> String {
+pub(super) fn not_one(part: &str, jobs: &[Job]) -> String {
     if part.len() < PART_LEN_MIN {
         return format!(
             "error: `{part}` is too short to name a job: give at least {PART_LEN_MIN} characters of the id"

@@ -1,7 +1,7 @@
 //! Listings: complete or an error, and read to the end.
 
 use amikeep_cloud::{
-    Cloud, CloudErrorKind, ImageQuery, ImageState, InstanceQuery, MappedDevice, SeenImage, SnapshotState,
+    Cloud, CloudErrorKind, ImageQuery, ImageState, InstanceQuery, MappedDevice, SeenImage, SnapshotQuery, SnapshotState,
 };
 use amikeep_domain::instance::{AttachedVolume, Hibernation, Instance, InstanceState, RootDevice};
 
@@ -300,14 +300,73 @@ async fn any_other_refusal_of_a_parameter_is_an_error() {
 async fn snapshots_are_described_by_id_with_their_start() {
     let items = "<snapshotSet><item><snapshotId>snap-0bbbbbbbbbbbbbbbb</snapshotId><status>error</status></item>\
         <item><snapshotId>snap-0aaaaaaaaaaaaaaaa</snapshotId><volumeId>vol-ffffffff</volumeId><status>pending</status>\
-        <startTime>2026-11-22T01:02:03.456Z</startTime></item></snapshotSet>";
+        <startTime>2026-11-22T01:02:03.456Z</startTime><description>Copied</description></item></snapshotSet>";
     let server = Server::start([ec2("DescribeSnapshots", items)]).await;
     let ids = vec!["snap-0aaaaaaaaaaaaaaaa".parse().unwrap(), "snap-0bbbbbbbbbbbbbbbb".parse().unwrap()];
-    let snapshots = cloud(&server).await.observe_snapshots(ids).await.unwrap();
+    let snapshots = cloud(&server).await.observe_snapshots(SnapshotQuery::Ids(ids)).await.unwrap();
     assert_eq!(snapshots[0].state, SnapshotState::Pending);
     assert_eq!(snapshots[0].volume, Some("vol-ffffffff".parse().unwrap()));
     assert_eq!(snapshots[0].started_at, Some("2026-11-22T01:02:03.456Z".parse().unwrap()));
+    assert_eq!((snapshots[0].description.as_str(), snapshots[1].description.as_str()), ("Copied", ""));
     assert_eq!((snapshots[1].state, snapshots[1].started_at), (SnapshotState::Unusable, None));
     let asked = &server.asked()[0];
     assert_eq!((asked.get("Filter.1.Name"), asked.get("Owner.1")), ("snapshot-id", "self"));
+}
+
+fn snapshots_page(id: &str, token: &str) -> Reply {
+    let item = format!(
+        "<item><snapshotId>{id}</snapshotId><status>completed</status>\
+         <tagSet><item><key>amikeep:owner</key><value>prod-fra</value></item></tagSet></item>"
+    );
+    ec2("DescribeSnapshots", &format!("<snapshotSet>{item}</snapshotSet><nextToken>{token}</nextToken>"))
+}
+
+#[tokio::test]
+async fn snapshots_of_an_owner_are_listed_to_the_end() {
+    let server = Server::start([snapshots_page("snap-0000000b", "two"), snapshots_page("snap-0000000a", "")]).await;
+    let query = SnapshotQuery::Owner("prod-fra".parse().unwrap());
+    let snapshots = cloud(&server).await.observe_snapshots(query).await.unwrap();
+    let ids: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.id.as_str()).collect();
+    assert_eq!(ids, ["snap-0000000a", "snap-0000000b"]);
+    assert_eq!(snapshots[0].tags["amikeep:owner"], "prod-fra");
+    let asked = server.asked();
+    assert_eq!((asked[0].get("NextToken"), asked[1].get("NextToken")), ("", "two"));
+    for asked in &asked {
+        assert_eq!((asked.get("Owner.1"), asked.get("MaxResults")), ("self", "1000"));
+        assert_eq!((asked.get("Filter.1.Name"), asked.get("Filter.1.Value.1")), ("tag:amikeep:owner", "prod-fra"));
+    }
+}
+
+#[tokio::test]
+async fn a_listing_by_owner_that_breaks_off_in_the_middle_is_an_error_and_never_half_a_list() {
+    let (image, token) = (image_item(IMAGE, "available"), "<nextToken>two</nextToken>");
+    let images = ec2_body("DescribeImages", &format!("<imagesSet>{image}</imagesSet>{token}"));
+    let item = "<item><snapshotId>snap-0000000a</snapshotId><status>completed</status></item>";
+    let snapshots = ec2_body("DescribeSnapshots", &format!("<snapshotSet>{item}</snapshotSet>{token}"));
+    for (listing, page) in [("images", images), ("snapshots", snapshots)] {
+        let cut_at = page.find("<nextToken>").unwrap();
+        for broken in [
+            error(500, "InternalError", "oops"),
+            error(503, "RequestLimitExceeded", "Request limit exceeded."),
+            error(403, "UnauthorizedOperation", "You are not authorized"),
+            Reply::Cut,
+            Reply::Stall,
+            Reply::CutWithin(page.clone()),
+            // Cut where what is left reads like a last page.
+            Reply::UntilClosed(page[..cut_at].to_owned()),
+        ] {
+            let said = format!("{listing}: {broken:?}");
+            let mut replies = vec![Reply::Answer(200, page.clone())];
+            replies.extend(vec![broken; 3]);
+            let server = Server::start(replies).await;
+            let cloud = cloud(&server).await;
+            let owner = "prod-fra".parse().unwrap();
+            let listed = match listing {
+                "images" => cloud.observe_images(ImageQuery::Owner(owner)).await.map(|listed| listed.len()),
+                _ => cloud.observe_snapshots(SnapshotQuery::Owner(owner)).await.map(|listed| listed.len()),
+            };
+            assert!(listed.is_err(), "{said}: {listed:?}");
+            assert_eq!(server.asked()[1].get("NextToken"), "two", "{said}");
+        }
+    }
 }

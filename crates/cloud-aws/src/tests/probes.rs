@@ -5,7 +5,7 @@ use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, ProbeOutcome};
 use crate::account::AwsAccount;
 use crate::client::AwsCloud;
 use crate::tests::server::{Reply, Server, ec2, error, sts_error};
-use crate::tests::{IMAGE, INSTANCE, account, cloud, wiring};
+use crate::tests::{IMAGE, INSTANCE, SNAPSHOT, account, cloud, wiring};
 
 fn allowed() -> Reply {
     error(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
@@ -19,14 +19,25 @@ fn own_image() -> Reply {
     ec2("DescribeImages", &item)
 }
 
+fn own_snapshot() -> Reply {
+    let item = format!("<item><snapshotId>{SNAPSHOT}</snapshotId><status>completed</status></item>");
+    ec2("DescribeSnapshots", &format!("<snapshotSet>{item}</snapshotSet>"))
+}
+
 async fn probe(server: &Server, action: Action) -> Result<ProbeOutcome, CloudError> {
     cloud(server).await.probe(action, Some(INSTANCE.parse().unwrap())).await
 }
 
 #[tokio::test]
 async fn every_read_is_asked_about_by_dry_run() {
-    let reads =
-        [Action::DescribeInstances, Action::DescribeInstanceTypes, Action::DescribeImages, Action::DescribeSnapshots];
+    let reads = [
+        Action::DescribeInstances,
+        Action::DescribeInstanceTypes,
+        Action::DescribeImages,
+        Action::DescribeSnapshots,
+        Action::DescribeLaunchTemplates,
+        Action::DescribeLaunchTemplateVersions,
+    ];
     for action in reads {
         let denied = error(403, "UnauthorizedOperation", "You are not authorized");
         let server = Server::start([allowed(), denied]).await;
@@ -67,6 +78,108 @@ async fn create_tags_is_asked_about_with_an_image_of_our_own() {
 
     let server = Server::start([ec2("DescribeImages", "<imagesSet/>")]).await;
     assert!(matches!(probe(&server, Action::CreateTags).await.unwrap(), ProbeOutcome::NotChecked(_)));
+}
+
+#[tokio::test]
+async fn delete_tags_is_asked_about_with_an_unpinned_image_of_our_own() {
+    let item = |id: &str, key: &str| {
+        format!(
+            "<item><imageId>{id}</imageId><imageState>available</imageState>\
+             <tagSet><item><key>{key}</key><value>1</value></item></tagSet></item>"
+        )
+    };
+    let images = |items: &str| ec2("DescribeImages", &format!("<imagesSet>{items}</imagesSet>"));
+    let pinned = item("ami-00000001", "amikeep:pin");
+    let server = Server::start([images(&(pinned.clone() + &item(IMAGE, "amikeep:grade"))), allowed()]).await;
+    assert_eq!(probe(&server, Action::DeleteTags).await.unwrap(), ProbeOutcome::Allowed);
+    let asked = &server.asked()[1];
+    assert_eq!((asked.get("Action"), asked.get("DryRun")), ("DeleteTags", "true"));
+    assert_eq!((asked.get("ResourceId.1"), asked.get("Tag.1.Key")), (IMAGE, "amikeep:pin"));
+
+    for items in [pinned.as_str(), ""] {
+        let server = Server::start([images(items)]).await;
+        assert!(matches!(probe(&server, Action::DeleteTags).await.unwrap(), ProbeOutcome::NotChecked(_)));
+        assert_eq!(server.asked().len(), 1);
+    }
+}
+
+/// The two that delete, with the parameter that names what, and what does not exist.
+const DELETIONS: [(Action, &str, &str); 2] = [
+    (Action::DeregisterImage, "ImageId", "ami-00000000000000000"),
+    (Action::DeleteSnapshot, "SnapshotId", "snap-00000000000000000"),
+];
+
+#[tokio::test]
+async fn an_endpoint_other_than_aws_is_asked_about_deleting_what_does_not_exist() {
+    for (action, parameter, nothing) in DELETIONS {
+        let not_found = error(400, "InvalidSomething.NotFound", "It does not exist");
+        let denied = error(403, "UnauthorizedOperation", "You are not authorized");
+        let ignored = ec2(action.as_str(), "<return>true</return>");
+        let server = Server::start([allowed(), not_found, denied, ignored]).await;
+        assert_eq!(probe(&server, action).await.unwrap(), ProbeOutcome::Allowed);
+        let ProbeOutcome::NotChecked(reason) = probe(&server, action).await.unwrap() else { panic!("checked") };
+        assert!(reason.contains("It does not exist"), "{reason}");
+        let ProbeOutcome::Denied(message) = probe(&server, action).await.unwrap() else { panic!("not denied") };
+        assert!(message.contains("not authorized") && message.contains(nothing), "{message}");
+        let ProbeOutcome::NotChecked(reason) = probe(&server, action).await.unwrap() else { panic!("checked") };
+        assert!(reason.contains("DryRun"), "{reason}");
+        let asked = server.asked();
+        assert_eq!(asked.len(), 4, "nothing else is asked, and nothing twice");
+        for asked in asked {
+            assert_eq!((asked.get("Action"), asked.get("DryRun")), (action.as_str(), "true"));
+            assert_eq!(asked.get(parameter), nothing);
+        }
+    }
+}
+
+#[tokio::test]
+async fn aws_is_asked_about_deleting_what_is_our_own_and_never_without_dry_run() {
+    for (action, parameter, nothing) in DELETIONS {
+        let (listing, own, id) = match action {
+            Action::DeregisterImage => ("DescribeImages", own_image(), IMAGE),
+            _ => ("DescribeSnapshots", own_snapshot(), SNAPSHOT),
+        };
+        let denied = error(403, "UnauthorizedOperation", "You are not authorized");
+        let server = Server::start([own.clone(), allowed(), own, denied, ec2(listing, ""), allowed()]).await;
+        let mut cloud = cloud(&server).await;
+        assert!(!cloud.is_at_aws, "an endpoint_url is not AWS");
+        cloud.is_at_aws = true;
+        assert_eq!(cloud.probe(action, None).await.unwrap(), ProbeOutcome::Allowed);
+        let denied = ProbeOutcome::Denied("You are not authorized".to_owned());
+        assert_eq!(cloud.probe(action, None).await.unwrap(), denied);
+        assert_eq!(cloud.probe(action, None).await.unwrap(), ProbeOutcome::Allowed);
+        let asked = server.asked();
+        for (index, id) in [(1, id), (3, id), (5, nothing)] {
+            assert_eq!((asked[index].get("Action"), asked[index].get("DryRun")), (action.as_str(), "true"));
+            assert_eq!(asked[index].get(parameter), id);
+        }
+        assert_eq!((asked[0].get("Action"), asked[0].get("Filter.1.Value.1")), (listing, "prod-fra"));
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_is_asked_about_once_and_a_silence_is_an_error() {
+    for (action, ..) in DELETIONS {
+        let server = Server::start([Reply::Stall, allowed()]).await;
+        let error = probe(&server, action).await.unwrap_err();
+        assert_eq!((error.kind, server.asked().len()), (CloudErrorKind::Unavailable, 1), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn image_references_are_asked_about_as_they_are_asked_for() {
+    let unknown = error(400, "InvalidAction", "The action DescribeImageReferences is not valid");
+    let none = ec2("DescribeImages", "<imagesSet/>");
+    let no_such_image = error(400, "InvalidAMIID.NotFound", "The image does not exist");
+    let server = Server::start([own_image(), allowed(), own_image(), unknown, none, no_such_image]).await;
+    assert_eq!(probe(&server, Action::DescribeImageReferences).await.unwrap(), ProbeOutcome::Allowed);
+    for _ in 0..2 {
+        let outcome = probe(&server, Action::DescribeImageReferences).await.unwrap();
+        assert!(matches!(outcome, ProbeOutcome::NotChecked(_)), "{outcome:?}");
+    }
+    let asked = server.asked();
+    assert_eq!((asked[1].get("ImageId.1"), asked[1].get("DryRun")), (IMAGE, "true"));
+    assert_eq!(asked[1].get("ResourceType.2.ResourceType"), "ec2:LaunchTemplate");
 }
 
 #[tokio::test]

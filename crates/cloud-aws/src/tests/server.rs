@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 pub(crate) enum Reply {
     /// Answers.
     Answer(u16, String),
+    /// Answers, with a line more in the head.
+    AnswerWith(&'static str, u16, String),
     /// Closes the connection without a word.
     Cut,
     /// Announces the whole body, and closes the connection after half of it.
@@ -90,6 +92,10 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>) {
         };
         let open = match reply {
             Reply::Answer(status, body) => write(&mut stream, &answer(status, &body)).await,
+            Reply::AnswerWith(line, status, body) => {
+                let answer = answer(status, &body).replacen("\r\n", &format!("\r\n{line}\r\n"), 1);
+                write(&mut stream, &answer).await
+            }
             Reply::Cut => false,
             Reply::CutWithin(body) => {
                 let answer = answer(200, &body);

@@ -825,6 +825,11 @@ fn a_duration_out_of_range_is_refused() {
                = note: allowed: 1s to 30d
         "#]],
     );
+    for (text, problem) in [("29d", "short"), ("36501d", "long")] {
+        let report = report(&format!("[daemon]\nowner = \"test\"\nhistory_keep = \"{text}\"\n"));
+        assert!(report.contains(&format!("daemon.history_keep: `{text}` is too {problem}")), "{report}");
+        assert!(report.contains("allowed: 30d to 36500d"), "{report}");
+    }
     check(
         "[daemon]\nowner = \"test\"\nshutdown_grace = \"2h\"\n[accounts.a]\nregion = \"eu-west-1\"\nvisibility_lag = \"0s\"\n",
         &expect![[r#"
@@ -1423,7 +1428,7 @@ tags     = { \"aws:team\" = \"x\" }
             3 | max_concurent_jobs = 8
               | ^^^^^^^^^^^^^^^^^^
               |
-              = note: allowed: owner, database, listen, max_concurrent_jobs, shutdown_grace, prune_schedule
+              = note: allowed: owner, database, listen, max_concurrent_jobs, shutdown_grace, prune_schedule, history_keep
               = help: did you mean `max_concurrent_jobs`?
 
             error: accounts.default.region: a region is expected, not an integer

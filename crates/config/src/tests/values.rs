@@ -14,7 +14,8 @@ fn what_is_left_out_has_the_default_of_the_contract() {
     assert_eq!(config.daemon.listen, Listen::On("127.0.0.1:8484".parse().unwrap()));
     assert_eq!(config.daemon.max_concurrent_jobs, 64);
     assert_eq!(config.daemon.shutdown_grace, SignedDuration::from_secs(60));
-    assert_eq!(config.daemon.prune_schedule.fingerprint(), "30 * * * * UTC");
+    assert_eq!(config.policy_set.prune_schedule.fingerprint(), "30 * * * * UTC");
+    assert_eq!(config.policy_set.history_keep, SignedDuration::from_hours(400 * 24));
     let account = config.accounts.values().next().unwrap();
     assert_eq!(account.visibility_lag, SignedDuration::from_mins(5));
     assert_eq!((&account.profile, &account.role, &account.account_id), (&None, &None, &None));
@@ -88,14 +89,16 @@ fn every_rule_of_keep_arrives_as_itself() {
 #[test]
 fn every_key_of_daemon_and_account_arrives() {
     let text = "[daemon]\nowner = \"me\"\ndatabase = \"/tmp/x.db\"\nlisten = \"\"\nmax_concurrent_jobs = 0x10\n\
-                shutdown_grace = \"0s\"\nprune_schedule = \"@hourly\"\n\
+                shutdown_grace = \"0s\"\nprune_schedule = \"@hourly\"\nhistory_keep = \"30d\"\n\
                 [accounts.a]\nregion = \"eu-west-1\"\nprofile = \"p\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"\n\
                 external_id = \"e\"\nendpoint_url = \"http://[::1]:1\"\naccount_id = \"123456789012\"\nvisibility_lag = \"2s\"\n";
     let config = config(text);
     let daemon = &config.daemon;
     assert_eq!((daemon.owner.as_str(), daemon.database.to_str()), ("me", Some("/tmp/x.db")));
     assert_eq!((daemon.listen, daemon.max_concurrent_jobs), (Listen::Off, 16));
-    assert_eq!((daemon.shutdown_grace.as_secs(), daemon.prune_schedule.expression()), (0, "@hourly"));
+    assert_eq!(daemon.shutdown_grace.as_secs(), 0);
+    let rules = &config.policy_set;
+    assert_eq!((rules.prune_schedule.expression(), rules.history_keep.as_hours()), ("@hourly", 30 * 24));
     let account = config.accounts.values().next().unwrap();
     assert_eq!((account.name.as_str(), account.region.as_str()), ("a", "eu-west-1"));
     assert_eq!(account.profile.as_deref(), Some("p"));

@@ -1,9 +1,12 @@
 //! Which fires are due, and the instances they cover.
 
+use jiff::Timestamp;
+
 use crate::decision::resolve_class;
 use crate::fire::{Cursor, CursorStep, DueFires, StartReason, due_fires};
 use crate::id::AccountName;
 use crate::instance::InstanceState;
+use crate::pause::{Pause, pause_at};
 use crate::plan::observe::Needs;
 use crate::plan::{Action, FireAction, Inventory, Matched, Plan, PlanInputs};
 use crate::policy::{Enabled, Policy};
@@ -55,6 +58,7 @@ fn plan_due(
     plan: &mut Plan,
 ) {
     let view = inputs.accounts.get(&cursor.account);
+    let due = due.without_paused(|at| pause_of(inputs, policy, at).is_some());
     let matched = match due.run {
         None => Vec::new(),
         Some(run) => {
@@ -82,7 +86,14 @@ fn plan_due(
         due,
         matched,
         note: view.and_then(|view| view.last_error.clone()),
+        pause: due.skipped.and_then(|skipped| pause_of(inputs, policy, skipped.to)).map(ToString::to_string),
     }));
+}
+
+/// The pause that a fire falls into: by its nominal time, or because it would run only now, in a pause.
+fn pause_of<'a>(inputs: &PlanInputs<'a>, policy: &Policy, scheduled_at: Timestamp) -> Option<&'a Pause> {
+    let at = |at| pause_at(inputs.pauses, &policy.name, None, at);
+    at(scheduled_at).or_else(|| at(inputs.now))
 }
 
 fn waiting(policy: &Policy, account: &AccountName, what: &str) -> String {

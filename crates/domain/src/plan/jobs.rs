@@ -12,7 +12,8 @@ use crate::grade::Grade;
 use crate::id::{AccountId, AccountName, InstanceId, JobId, Region};
 use crate::image_name::ImageName;
 use crate::instance::Instance;
-use crate::job::{Intent, Job, JobEvent, JobKey, JobState, Pending};
+use crate::job::{Intent, Job, JobEvent, JobKey, JobState, Pending, Trigger};
+use crate::pause::pause_at;
 use crate::plan::observe::{Needs, may_read};
 use crate::plan::{
     AccountView, Action, BATCH_MAX, FACTS_FRESH_FOR, GRADE_BATCH_MAX, Plan, PlanInputs, Reading, RequestAction,
@@ -109,6 +110,11 @@ fn plan_unusable(inputs: &PlanInputs<'_>, job: &Job, problem: Unusable, needs: &
     };
     match &job.state {
         JobState::Queued { .. } | JobState::Preparing | JobState::Holding => {
+            // Else it would run once the pause has ended and the account answers again.
+            if ready_at(job) <= inputs.now && is_paused(inputs, job) {
+                let event = JobEvent::Skipped(SkipReason::Paused);
+                return plan.actions.push(Action::Record { job: job.id, event });
+            }
             plan_late(inputs, job, &format!(": {problem}"), plan);
         }
         JobState::Pending(pending) => plan_stalled(inputs, job, pending, plan),
@@ -200,6 +206,11 @@ fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Need
             plan.wake_no_later_than(ready_at);
             continue;
         }
+        if is_paused(inputs, job) {
+            let event = JobEvent::Skipped(SkipReason::Paused);
+            plan.actions.push(Action::Record { job: job.id, event });
+            continue;
+        }
         if let Some(other) = occupied.get(&place_of(job)) {
             plan_overlapped(inputs, job, other, plan);
         } else if room == 0 {
@@ -210,6 +221,13 @@ fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Need
             occupied.insert(place_of(job), job);
         }
     }
+}
+
+/// Whether a pause covers the job: by its nominal time, or because it would start now. What an operator asked for by hand
+/// is not stopped by a pause.
+fn is_paused(inputs: &PlanInputs<'_>, job: &Job) -> bool {
+    let is_paused = |at| pause_at(inputs.pauses, &job.key.policy, Some(&job.key.instance), at).is_some();
+    job.trigger != Trigger::Manual && (is_paused(job.key.scheduled_at) || is_paused(inputs.now))
 }
 
 /// An instance, wherever the configuration names its account: two names may stand for one account.

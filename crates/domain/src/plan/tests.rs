@@ -1,5 +1,8 @@
 //! What is planned, and when.
 
+mod pauses;
+mod prunes;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -8,6 +11,7 @@ use crate::fixture::{account_id, at, instance, job, job_id, minutes, policy, pol
 use crate::instance::InstanceState;
 use crate::job::{Capturing, Finished, JobState, OfflineProof, Pending, StateName};
 use crate::policy::Enabled;
+use crate::schedule::Schedule;
 
 /// Everything a plan depends on, at 02:00 on 22 November 2026: one policy, no jobs, a fresh listing of three instances.
 struct World {
@@ -17,6 +21,12 @@ struct World {
     jobs: BTreeMap<JobId, Job>,
     busy: BTreeSet<JobId>,
     accounts: BTreeMap<AccountName, AccountView>,
+    pauses: Vec<Pause>,
+    prune_cursors: BTreeMap<AccountName, Timestamp>,
+    started_at: Timestamp,
+    deletions: BTreeMap<DeletionId, Deletion>,
+    busy_deletions: BTreeSet<DeletionId>,
+    pruning: bool,
     jobs_max: usize,
     scope: Scope,
 }
@@ -46,13 +56,21 @@ impl World {
             inventory: Some(Inventory { at: now, answered_at: now, instances }),
             ..AccountView::default()
         };
+        // Pruned once a year, so that it is not in the way of what is tested here.
+        let prune_schedule = Schedule::parse("30 3 1 1 *", "UTC").unwrap();
         Self {
             now,
-            policy_set: policy_set(vec![policy]),
+            policy_set: PolicySet { prune_schedule, ..policy_set(vec![policy]) },
             cursors: BTreeMap::from([((name(), account()), cursor)]),
             jobs: BTreeMap::new(),
             busy: BTreeSet::new(),
             accounts: BTreeMap::from([(account(), view)]),
+            pauses: Vec::new(),
+            prune_cursors: BTreeMap::from([(account(), now)]),
+            started_at: now,
+            deletions: BTreeMap::new(),
+            busy_deletions: BTreeSet::new(),
+            pruning: false,
             jobs_max: 64,
             scope: Scope::Everything,
         }
@@ -84,6 +102,12 @@ impl World {
             jobs: &self.jobs,
             busy: &self.busy,
             accounts: &self.accounts,
+            pauses: &self.pauses,
+            prune_cursors: &self.prune_cursors,
+            started_at: self.started_at,
+            deletions: &self.deletions,
+            busy_deletions: &self.busy_deletions,
+            pruning: self.pruning,
             jobs_max: self.jobs_max,
             scope: &self.scope,
         })
@@ -108,6 +132,16 @@ fn describe(action: &Action) -> String {
         Action::LookUpNames { jobs, .. } => format!("look up {}", jobs.len()),
         Action::PollImages { jobs, .. } => format!("poll {}", jobs.len()),
         Action::WriteGrades { grade, jobs, .. } => format!("grade {grade} {}", jobs.len()),
+        Action::Prune(prune) => {
+            let accounts = prune.accounts.iter().map(|(account, to)| match to {
+                Some(to) => format!("{account} to {to}"),
+                None => account.to_string(),
+            });
+            format!("prune {}", accounts.collect::<Vec<_>>().join(", "))
+        }
+        Action::RetireImages { account, deletions } => format!("retire {} in {account}", deletions.len()),
+        Action::DeleteSnapshots { account, deletions } => format!("snapshots of {} in {account}", deletions.len()),
+        Action::RecordDeletion { event, .. } => format!("record {}: {}", event.as_str(), event.detail()),
         Action::Record { event, .. } => format!("record {}: {}", event.as_str(), event.detail()),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::grade::Grade;
 use crate::retention::verdict::{Candidate, Planned, Verdict};
 
@@ -40,6 +42,28 @@ pub enum Guard {
     },
     /// It failed, and no newer image of its series has succeeded: something may still be saved from it.
     NoNewerSuccess,
+    /// It could not be proved to be amikeep's own.
+    NotProved {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Somebody else deregistered it; its snapshots are left for a while, since it could be restored.
+    Missing {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// EC2 is still making it, or its job has not ended.
+    Unfinished,
+    /// An operator has paused its policy or its instance.
+    Paused {
+        /// Of what, why, and until when.
+        pause: String,
+    },
+    /// The host's clock makes no sense.
+    Clock {
+        /// How it is known.
+        why: String,
+    },
 }
 
 impl Guard {
@@ -56,6 +80,11 @@ impl Guard {
             Self::FromTheFuture => "from-the-future",
             Self::FutureInSeries { .. } => "future-in-series",
             Self::NoNewerSuccess => "no-newer-success",
+            Self::NotProved { .. } => "not-proved",
+            Self::Missing { .. } => "missing",
+            Self::Unfinished => "unfinished",
+            Self::Paused { .. } => "paused",
+            Self::Clock { .. } => "clock",
         }
     }
 
@@ -63,9 +92,12 @@ impl Guard {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::InUse { by } => Some(by.join(", ")),
-            Self::InUseUnknown { why } => Some(why.clone()),
+            Self::InUseUnknown { why } | Self::NotProved { why } | Self::Clock { why } => Some(why.clone()),
             Self::FutureInSeries { image } => Some(image.clone()),
-            Self::Pinned
+            Self::Missing { until } => Some(format!("until {until}")),
+            Self::Paused { pause } => Some(pause.clone()),
+            Self::Unfinished
+            | Self::Pinned
             | Self::NewestOfSeries
             | Self::NewestOfGrade
             | Self::MaxDeletes

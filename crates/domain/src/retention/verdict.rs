@@ -68,6 +68,13 @@ pub enum DeleteReason {
         /// The id of the newer image.
         by: String,
     },
+    /// Somebody else deregistered it, and a newer image of the series has succeeded; what goes are its snapshots.
+    Abandoned {
+        /// When it was last seen.
+        last_seen_at: Timestamp,
+    },
+    /// That was decided before, and it is being carried out.
+    UnderWay,
 }
 
 impl fmt::Display for DeleteReason {
@@ -75,6 +82,10 @@ impl fmt::Display for DeleteReason {
         match self {
             Self::NoRule => f.write_str("no rule keeps it"),
             Self::Superseded { by } => write!(f, "it failed, and {by} is newer and succeeded"),
+            Self::Abandoned { last_seen_at } => {
+                write!(f, "somebody else deregistered it after {last_seen_at}, and its snapshots are left")
+            }
+            Self::UnderWay => f.write_str("its deletion is under way"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! EC2's answers in XML, with the element names of its service model.
 
+mod launch_templates;
+
 use amikeep_domain::instance::InstanceState;
 
 use crate::error::ApiError;
@@ -51,6 +53,22 @@ fn content(xml: &mut Xml, reply: &Reply) {
             xml.text("regionEndpoint", format!("ec2.{region}.amazonaws.com"));
             xml.text("optInStatus", "opt-in-not-required");
         }),
+        Reply::ImageReferences(page) => items(xml, "imageReferenceSet", page, |xml, reference| {
+            xml.text("imageId", &reference.image_id);
+            xml.text("resourceType", reference.resource_type);
+            xml.text("arn", &reference.arn);
+        }),
+        Reply::LaunchTemplates(page) => items(xml, "launchTemplates", page, launch_templates::template),
+        Reply::LaunchTemplateVersions(page) => {
+            items(xml, "launchTemplateVersionSet", page, launch_templates::version);
+        }
+        Reply::LaunchTemplate(view) => {
+            xml.element("launchTemplate", |xml| launch_templates::template(xml, view));
+        }
+        Reply::LaunchTemplateVersion(view) => {
+            xml.element("launchTemplateVersion", |xml| launch_templates::version(xml, view));
+        }
+        Reply::Protection(protection) => xml.text("return", protection.as_str()),
         Reply::ImageCreated(id) => xml.text("imageId", id),
         Reply::ImageDeregistered(deletions) => {
             xml.text("return", true);
@@ -211,23 +229,26 @@ fn image(xml: &mut Xml, view: &ImageView) {
     xml.text("imageOwnerId", &facts.owner);
     xml.text("creationDate", wire_time(facts.created_at));
     xml.text("isPublic", false);
-    xml.text("architecture", &facts.source.architecture);
+    xml.text("architecture", &facts.architecture);
     xml.text("imageType", "machine");
-    if facts.source.platform_details.starts_with("Windows") {
+    if facts.platform_details.starts_with("Windows") {
         xml.text("platform", "windows");
     }
-    xml.text("platformDetails", &facts.source.platform_details);
-    xml.text("sourceInstanceId", &facts.source.id);
+    xml.text("platformDetails", &facts.platform_details);
+    if let Some(instance) = facts.source_instance() {
+        xml.text("sourceInstanceId", instance);
+    }
     xml.text("name", &facts.name);
     if let Some(description) = &facts.description {
         xml.text("description", description);
     }
     xml.text("rootDeviceType", "ebs");
-    xml.text("rootDeviceName", &facts.source.root_device_name);
+    xml.text("rootDeviceName", &facts.root_device_name);
     xml.items("blockDeviceMapping", &view.mappings, mapping);
     xml.text("virtualizationType", "hvm");
     xml.text("hypervisor", "xen");
     xml.text("enaSupport", true);
+    xml.text("deregistrationProtection", view.protection.as_str());
     xml.tags(&view.tags);
     state_reason(xml, view.state_reason.as_ref());
 }

@@ -3,12 +3,12 @@
 //! A parameter that EC2 knows and the simulator does not carry out is refused as unsupported, and any other as unknown:
 //! none is silently ignored.
 
+mod images;
+mod launch_templates;
+
 use crate::error::ApiError;
 use crate::http::form::Form;
-use crate::request::{
-    Action, CreateImage, DescribeImages, DeviceChange, Filter, MappingChange, NewTag, Query, Reboot, Request,
-    TagSpecification,
-};
+use crate::request::{Action, Filter, NewTag, Query, Request, TagSpecification};
 
 /// The version of the API whose names and shapes these are.
 pub(crate) const VERSION: &str = "2016-11-15";
@@ -23,15 +23,12 @@ pub(crate) fn parse(form: &Form) -> Result<(Request, bool), ApiError> {
         let message = format!("The requested version ({version}) of service AmazonEC2 does not exist");
         return Err(ApiError::client("NoSuchVersion", message));
     }
-    let action = Action::parse(&name).filter(|action| !action.is_sts()).ok_or_else(|| invalid_action(&name))?;
+    let action =
+        Action::parse(&name).filter(|action| !action.is_sts()).ok_or_else(|| ApiError::invalid_action(&name))?;
     let request = request(action, form)?;
     let dry_run = form.flag("DryRun")?.unwrap_or(false);
     form.refuse_the_rest()?;
     Ok((request, dry_run))
-}
-
-pub(crate) fn invalid_action(name: &str) -> ApiError {
-    ApiError::client("InvalidAction", format!("The action {name} is not valid for this web service."))
 }
 
 fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
@@ -53,7 +50,10 @@ fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
             form.flag("IncludeManagedResources")?;
             Request::DescribeVolumes { ids: form.list("VolumeId"), query: query(form)? }
         }
-        Action::DescribeImages => describe_images(form)?,
+        Action::DescribeImages => images::describe_images(form)?,
+        Action::DescribeImageReferences => images::describe_image_references(form)?,
+        Action::DescribeLaunchTemplates => launch_templates::describe(form)?,
+        Action::DescribeLaunchTemplateVersions => launch_templates::describe_versions(form)?,
         Action::DescribeSnapshots => {
             refuse_list(form, "RestorableBy")?;
             let (ids, owners) = (form.list("SnapshotId"), form.list("Owner"));
@@ -64,7 +64,14 @@ fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
             form.flag("AllRegions")?;
             Request::DescribeRegions { names: form.list("RegionName"), filters: filters(form)? }
         }
-        Action::CreateImage => create_image(form)?,
+        Action::CreateImage => images::create_image(form)?,
+        Action::RegisterImage => images::register_image(form)?,
+        Action::EnableImageDeregistrationProtection | Action::DisableImageDeregistrationProtection => {
+            images::protection(action, form)?
+        }
+        Action::CreateLaunchTemplate => launch_templates::create(form)?,
+        Action::CreateLaunchTemplateVersion => launch_templates::create_version(form)?,
+        Action::DeleteLaunchTemplate => Request::DeleteLaunchTemplate(launch_templates::template(form)),
         Action::CreateTags => Request::CreateTags {
             resources: required_list(form, "ResourceId")?,
             tags: required("Tag.1.Key", tags(form, "Tag")?)?,
@@ -88,60 +95,8 @@ fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
             Request::TerminateInstances { ids: required_list(form, "InstanceId")? }
         }
         Action::RebootInstances => Request::RebootInstances { ids: required_list(form, "InstanceId")? },
-        Action::GetCallerIdentity | Action::AssumeRole => return Err(invalid_action(action.as_str())),
+        Action::GetCallerIdentity | Action::AssumeRole => return Err(ApiError::invalid_action(action.as_str())),
     })
-}
-
-fn describe_images(form: &Form) -> Result<Request, ApiError> {
-    refuse_list(form, "ExecutableBy")?;
-    // An owner always sees deprecated images, so the flag changes nothing here.
-    form.flag("IncludeDeprecated")?;
-    Ok(Request::DescribeImages(DescribeImages {
-        ids: form.list("ImageId"),
-        owners: form.list("Owner"),
-        include_disabled: form.flag("IncludeDisabled")?.unwrap_or(false),
-        query: query(form)?,
-    }))
-}
-
-fn create_image(form: &Form) -> Result<Request, ApiError> {
-    if form.text("SnapshotLocation").is_some_and(|location| location != "regional") {
-        return Err(ApiError::unsupported("a SnapshotLocation other than regional"));
-    }
-    if form.text("BootModeOverride").is_some() {
-        return Err(ApiError::unsupported("BootModeOverride"));
-    }
-    let mappings =
-        form.numbers("BlockDeviceMapping").into_iter().map(|n| mapping(form, n)).collect::<Result<_, _>>()?;
-    Ok(Request::CreateImage(CreateImage {
-        instance_id: form.required("InstanceId")?,
-        name: form.required("Name")?,
-        description: form.text("Description"),
-        reboot: if form.flag("NoReboot")?.unwrap_or(false) { Reboot::No } else { Reboot::Yes },
-        mappings,
-        tag_specifications: tag_specifications(form)?,
-    }))
-}
-
-fn mapping(form: &Form, n: u32) -> Result<MappingChange, ApiError> {
-    let name = |member: &str| format!("BlockDeviceMapping.{n}.{member}");
-    let device = form.required(&name("DeviceName"))?;
-    for fixed in ["VolumeSize", "VolumeType", "SnapshotId", "Encrypted", "KmsKeyId", "Iops", "Throughput"] {
-        if form.text(&name(&format!("Ebs.{fixed}"))).is_some() {
-            return Err(ApiError::unsupported(&format!("a change of {fixed} in CreateImage")));
-        }
-    }
-    let change = if form.text(&name("NoDevice")).is_some() {
-        DeviceChange::Drop
-    } else if let Some(virtual_name) = form.text(&name("VirtualName")) {
-        DeviceChange::InstanceStore(virtual_name)
-    } else if let Some(wanted) = form.flag(&name("Ebs.DeleteOnTermination"))? {
-        DeviceChange::DeleteOnTermination(wanted)
-    } else {
-        let message = format!("The mapping of '{device}' says nothing");
-        return Err(ApiError::client("InvalidBlockDeviceMapping", message));
-    };
-    Ok(MappingChange { device, change })
 }
 
 fn tag_specifications(form: &Form) -> Result<Vec<TagSpecification>, ApiError> {

@@ -1,7 +1,6 @@
 //! The two actions of STS that amikeep uses, in STS's own shapes.
 
 use crate::error::ApiError;
-use crate::http::ec2_request::invalid_action;
 use crate::http::form::Form;
 use crate::http::xml::Xml;
 use crate::reply::Reply;
@@ -28,7 +27,7 @@ pub(crate) fn parse(form: &Form) -> Result<Request, ApiError> {
         }),
         _ => None,
     };
-    let request = request.ok_or_else(|| invalid_action(&name))?;
+    let request = request.ok_or_else(|| ApiError::invalid_action(&name))?;
     form.refuse_the_rest()?;
     Ok(request)
 }

@@ -4,10 +4,11 @@ use amikeep_domain::id::{AccountId, ImageId, InstanceId, Region, SnapshotId, Vol
 use amikeep_domain::instance::InstanceState;
 use jiff::Timestamp;
 
-use crate::reply::{ImageState, Tags};
+use crate::reply::{ImageOrigin, ImageState, LaunchTemplateId, Tags};
 use crate::request::{Action, Reboot, Request};
 use crate::world::images::Image;
-use crate::world::{Contents, Place, World};
+use crate::world::tags::TagLog;
+use crate::world::{Contents, Context, Place, World};
 
 /// Why an instance was restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct RebootRecord {
     pub cause: RebootCause,
 }
 
-/// One image that was ever made, deregistered or not.
+/// One image that `CreateImage` ever made, deregistered or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRecord {
     /// The account.
@@ -76,6 +77,10 @@ pub enum CallOutcome {
     Answered,
     /// The caller got this error code.
     Refused(String),
+    /// It was done, and the caller got this error code all the same.
+    RefusedAfterEffect(String),
+    /// It was done, and the answer broke off in its body.
+    CutInBody,
     /// Nothing was done, and the connection was cut.
     LostBeforeEffect,
     /// It was done, and the connection was cut before the answer.
@@ -110,7 +115,96 @@ impl Call {
     }
 }
 
+/// Something that an account can have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    /// An instance.
+    Instance(InstanceId),
+    /// A volume.
+    Volume(VolumeId),
+    /// An image.
+    Image(ImageId),
+    /// A snapshot.
+    Snapshot(SnapshotId),
+    /// A launch template.
+    LaunchTemplate(LaunchTemplateId),
+}
+
+impl Resource {
+    /// The id as text.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Instance(id) => id.as_str(),
+            Self::Volume(id) => id.as_str(),
+            Self::Image(id) => id.as_str(),
+            Self::Snapshot(id) => id.as_str(),
+            Self::LaunchTemplate(id) => id.as_str(),
+        }
+    }
+}
+
+/// One image or snapshot that a call removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// When.
+    pub at: Timestamp,
+    /// In which account.
+    pub account: AccountId,
+    /// In which region.
+    pub region: Region,
+    /// Who called, as an ARN.
+    pub caller: String,
+    /// By which call: `DeregisterImage` removes snapshots too.
+    pub action: Action,
+    /// What.
+    pub resource: Resource,
+    /// Its tags when it went.
+    pub tags: Tags,
+}
+
+impl Deletion {
+    pub(crate) fn new(context: &Context<'_>, action: Action, resource: Resource, tags: Tags) -> Self {
+        Self {
+            at: context.now,
+            account: context.place.account.clone(),
+            region: context.place.region.clone(),
+            caller: context.caller.arn.clone(),
+            action,
+            resource,
+            tags,
+        }
+    }
+}
+
+/// One resource that was ever there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceRecord {
+    /// The account.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// What it is.
+    pub resource: Resource,
+    /// Its tags now, or its last ones.
+    pub tags: Tags,
+    /// When an image or snapshot was removed by a call, or a launch template.
+    pub removed_at: Option<Timestamp>,
+}
+
 impl World {
+    /// Every image and snapshot that a call removed, oldest first.
+    pub fn deletions(&self) -> Vec<Deletion> {
+        self.state().deletions.clone()
+    }
+
+    /// Every resource that was ever there, with its tags: whose it is, each test tells by them. Snapshots that are not
+    /// begun are left out.
+    pub fn resources(&self) -> Vec<ResourceRecord> {
+        let now = self.clock().now();
+        let state = self.state();
+        state.places.iter().flat_map(|(place, contents)| resources(place, contents, now)).collect()
+    }
+
     /// Every call so far, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
@@ -126,14 +220,14 @@ impl World {
         self.state().calls.iter().filter(|call| call.action() == action).count()
     }
 
-    /// Every image ever made, oldest first.
+    /// Every image that `CreateImage` ever made, oldest first.
     pub fn images(&self) -> Vec<ImageRecord> {
         let now = self.clock().now();
         let state = self.state();
         let places = state.places.iter();
         let mut images: Vec<ImageRecord> = places
             .flat_map(|(place, contents)| {
-                contents.images.values().map(move |image| record(place, contents, image, now))
+                contents.images.values().filter_map(move |image| record(place, contents, image, now))
             })
             .collect();
         images.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
@@ -146,20 +240,31 @@ impl World {
         let found = state.places.values().find_map(|contents| contents.instances.get(instance));
         found.map(|instance| instance.reboots.clone()).unwrap_or_default()
     }
-
-    /// Disables an image, as an operator can outside of amikeep.
-    pub fn disable_image(&self, image: &ImageId) {
-        let now = self.clock().now();
-        for contents in self.state().places.values_mut() {
-            if let Some(image) = contents.images.get_mut(image) {
-                image.disabled_at = Some(now);
-            }
-        }
-    }
 }
 
-fn record(place: &Place, contents: &Contents, image: &Image, now: Timestamp) -> ImageRecord {
-    let source = contents.instances.get(&image.facts.source.id);
+fn resources(place: &Place, contents: &Contents, now: Timestamp) -> Vec<ResourceRecord> {
+    let record = |resource: Resource, tags: &TagLog, removed_at: Option<Timestamp>| ResourceRecord {
+        account: place.account.clone(),
+        region: place.region.clone(),
+        resource,
+        tags: tags.as_of(now),
+        removed_at,
+    };
+    let instances = contents.instances.iter().map(|(id, it)| record(Resource::Instance(id.clone()), &it.tags, None));
+    let volumes = contents.volumes.iter().map(|(id, it)| record(Resource::Volume(id.clone()), &it.tags, None));
+    let images = contents.images.iter();
+    let images = images.map(|(id, it)| record(Resource::Image(id.clone()), &it.tags, it.deregistered_at));
+    let snapshots = contents.snapshots.iter().filter(|(_, it)| it.facts.started_at <= now);
+    let snapshots = snapshots.map(|(id, it)| record(Resource::Snapshot(id.clone()), &it.tags, it.deleted_at));
+    let templates = contents.launch_templates.iter();
+    let templates = templates.map(|(id, it)| record(Resource::LaunchTemplate(id.clone()), &it.tags, it.deleted_at));
+    instances.chain(volumes).chain(images).chain(snapshots).chain(templates).collect()
+}
+
+/// None for an image that was registered and not made of an instance.
+fn record(place: &Place, contents: &Contents, image: &Image, now: Timestamp) -> Option<ImageRecord> {
+    let ImageOrigin::CreateImage { instance, reboot } = &image.facts.origin else { return None };
+    let source = contents.instances.get(instance);
     let begun = image.snapshot_ids().filter_map(|id| contents.snapshots.get(id));
     let snapshots = begun
         .filter(|snapshot| snapshot.facts.started_at < Timestamp::MAX)
@@ -171,17 +276,17 @@ fn record(place: &Place, contents: &Contents, image: &Image, now: Timestamp) -> 
             deleted_at: snapshot.deleted_at,
         })
         .collect();
-    ImageRecord {
+    Some(ImageRecord {
         account: place.account.clone(),
         region: place.region.clone(),
         id: image.facts.id.clone(),
         name: image.facts.name.clone(),
-        instance_id: image.facts.source.id.clone(),
-        reboot: image.facts.reboot,
+        instance_id: instance.clone(),
+        reboot: *reboot,
         created_at: image.facts.created_at,
         state: image.state_at(now),
         deregistered_at: image.deregistered_at,
         tags: image.tags.as_of(now),
         snapshots,
-    }
+    })
 }

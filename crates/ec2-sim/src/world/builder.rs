@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use amikeep_domain::id::{AccountId, InstanceId, InvalidId, Region, VolumeId};
+use amikeep_domain::id::{AccountId, ImageId, InstanceId, InvalidId, Region, VolumeId};
 use amikeep_domain::instance::RootDevice;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{SimClock, earlier};
 use crate::fault::{Fault, FaultPlan};
-use crate::reply::{Attachment, InstanceFacts, InstanceType, VolumeFacts};
+use crate::reply::{Attachment, ImageState, InstanceFacts, InstanceType, InvalidLaunchTemplateId, VolumeFacts};
 use crate::request::Action;
 use crate::rng::Rng;
 use crate::world::identity::{Iam, Role};
@@ -16,9 +16,10 @@ use crate::world::ids::ResourceId;
 use crate::world::instances::{Instance, private_ip};
 use crate::world::limits::{Buckets, RequestLimits};
 use crate::world::paging::Paging;
-use crate::world::settings::{ImageDuration, Settings};
+use crate::world::settings::{ImageDuration, Mishaps, Settings};
 use crate::world::spec::{InstanceSpec, VolumeSpec};
 use crate::world::tags::TagLog;
+use crate::world::template_changes::LaunchTemplateSpec;
 use crate::world::volumes::Volume;
 use crate::world::{Contents, Place, State, World, types};
 
@@ -31,11 +32,28 @@ pub enum InvalidWorld {
     /// An id, account or region is not one.
     #[error(transparent)]
     Id(#[from] InvalidId),
-    /// An instance without an account and a region to be in.
-    #[error("instance {instance} comes before any account and region")]
+    /// An id of a launch template is not one.
+    #[error(transparent)]
+    TemplateId(#[from] InvalidLaunchTemplateId),
+    /// Something without an account and a region to be in.
+    #[error("{what} comes before any account and region")]
     Nowhere {
-        /// The instance.
-        instance: String,
+        /// An instance, or the name of a launch template.
+        what: String,
+    },
+    /// The same launch template twice in a region.
+    #[error("launch template {name} is there twice")]
+    TemplateTwice {
+        /// Its name.
+        name: String,
+    },
+    /// An instance cannot be launched from an image that is not available.
+    #[error("image {image} is {state} and nothing can be launched from it", state = state.as_str())]
+    ImageNotAvailable {
+        /// The image.
+        image: ImageId,
+        /// Its state.
+        state: ImageState,
     },
     /// The same instance twice in a region.
     #[error("instance {instance} is there twice")]
@@ -54,6 +72,7 @@ pub struct WorldBuilder {
     account: Option<AccountId>,
     region: Option<Region>,
     places: BTreeMap<Place, Vec<InstanceSpec>>,
+    launch_templates: Vec<(Place, LaunchTemplateSpec)>,
     instance_types: BTreeMap<String, InstanceType>,
     iam: Iam,
     faults: FaultPlan,
@@ -72,6 +91,7 @@ impl World {
             account: None,
             region: None,
             places: BTreeMap::new(),
+            launch_templates: Vec::new(),
             instance_types: types::well_known(),
             iam: Iam::default(),
             faults: FaultPlan::default(),
@@ -79,7 +99,8 @@ impl World {
         }
     }
 
-    /// Launches one more instance in a place that the world has.
+    /// Launches one more instance in a place that the world has. An image of that place must be available; any other is
+    /// taken for an image of somebody else.
     pub fn launch(&self, place: &Place, spec: InstanceSpec) -> Result<InstanceId, InvalidWorld> {
         let now = self.clock().now();
         let mut state = self.state();
@@ -135,7 +156,20 @@ impl WorldBuilder {
                 let place = Place { account: account.clone(), region: region.clone() };
                 self.places.entry(place).or_default().push(spec);
             }
-            _ => self.mistake(InvalidWorld::Nowhere { instance: spec.id }),
+            _ => self.mistake(InvalidWorld::Nowhere { what: spec.id }),
+        }
+        self
+    }
+
+    /// Puts a launch template into the present account and region.
+    #[must_use]
+    pub fn launch_template(mut self, spec: LaunchTemplateSpec) -> Self {
+        match (&self.account, &self.region) {
+            (Some(account), Some(region)) => {
+                let place = Place { account: account.clone(), region: region.clone() };
+                self.launch_templates.push((place, spec));
+            }
+            _ => self.mistake(InvalidWorld::Nowhere { what: spec.into_name() }),
         }
         self
     }
@@ -187,6 +221,28 @@ impl WorldBuilder {
         self
     }
 
+    /// How much later than all else new images, new snapshots and tags show; by default not at all.
+    #[must_use]
+    pub fn newcomer_lag(mut self, images: SignedDuration, snapshots: SignedDuration, tags: SignedDuration) -> Self {
+        let settings = &mut self.settings;
+        (settings.new_image_lag, settings.new_snapshot_lag, settings.tag_lag) = (images, snapshots, tags);
+        self
+    }
+
+    /// What may happen to any image; by default nothing.
+    #[must_use]
+    pub fn mishaps(mut self, mishaps: Mishaps) -> Self {
+        self.settings.mishaps = mishaps;
+        self
+    }
+
+    /// The endpoint does not know this action and answers `InvalidAction`.
+    #[must_use]
+    pub fn unknown_action(mut self, action: Action) -> Self {
+        self.settings.unknown_actions.insert(action);
+        self
+    }
+
     /// From `CreateImage` to its first snapshot, and from one snapshot to the next; by default 2 s and nothing.
     #[must_use]
     pub fn snapshot_lag(mut self, first: SignedDuration, next: SignedDuration) -> Self {
@@ -231,6 +287,10 @@ impl WorldBuilder {
             }
             places.insert(place, contents);
         }
+        for (place, spec) in self.launch_templates {
+            let contents: &mut Contents = places.entry(place.clone()).or_default();
+            contents.settle_template(&place, spec, now, &mut rng)?;
+        }
         let state = State {
             rng,
             settings: self.settings,
@@ -240,6 +300,7 @@ impl WorldBuilder {
             faults: self.faults,
             buckets: Buckets::default(),
             calls: Vec::new(),
+            deletions: Vec::new(),
         };
         Ok(World::new(self.clock, state))
     }
@@ -270,6 +331,11 @@ fn settle(
     if contents.instances.contains_key(&id) {
         return Err(InvalidWorld::Twice { instance: id });
     }
+    let reservation_id = rng.resource_id("r-");
+    let launched_from = match &spec.image {
+        Some(image) => contents.check_can_launch(image.parse()?, now)?.to_string(),
+        None => rng.resource_id("ami-"),
+    };
     let launched_at = spec.launched_at.unwrap_or_else(|| earlier(now, INSTANCE_AGE));
     let zone = format!("{}{}", place.region, spec.zone_suffix);
     let mut volumes = spec.volumes.clone();
@@ -282,9 +348,9 @@ fn settle(
     let root_device_name = spec.root_device_name.clone().or_else(|| volumes.first().map(|first| first.device.clone()));
     let facts = InstanceFacts {
         id: id.clone(),
-        reservation_id: rng.resource_id("r-"),
+        reservation_id,
         account: place.account.clone(),
-        launched_from: rng.resource_id("ami-"),
+        launched_from,
         instance_type: spec.instance_type.clone(),
         architecture: spec.architecture.clone(),
         platform_details: spec.platform_details.clone(),
@@ -305,6 +371,15 @@ fn settle(
     };
     contents.instances.insert(id.clone(), instance);
     Ok(id)
+}
+
+impl Contents {
+    fn check_can_launch(&self, id: ImageId, now: Timestamp) -> Result<ImageId, InvalidWorld> {
+        match self.images.get(&id).map(|image| image.state_at(now)) {
+            None | Some(ImageState::Available) => Ok(id),
+            Some(state) => Err(InvalidWorld::ImageNotAvailable { image: id, state }),
+        }
+    }
 }
 
 /// Makes the volumes of an instance. Only the root goes with it when it is terminated, as EC2 has it by default.

@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::later;
 use crate::error::ApiError;
-use crate::reply::{ImageFacts, MappedDevice, Mapping, Reply, SnapshotFacts, SnapshotState, StateReason};
-use crate::request::{Action, CreateImage, DeviceChange, NewTag, Reboot};
+use crate::reply::{ImageFacts, ImageOrigin, MappedDevice, Mapping, Reply, SnapshotFacts, SnapshotState, StateReason};
+use crate::request::{Action, CreateImage, DeviceChange, NewTag, Reboot, TagSpecification};
 use crate::world::audit::{RebootCause, RebootRecord};
 use crate::world::ids::{self, ResourceId};
 use crate::world::images::{Fate, Image};
-use crate::world::instances::Instance;
-use crate::world::settings::ImageFailure;
+use crate::world::instances::{Instance, OrderKind};
+use crate::world::settings::{ImageFailure, Mishap};
 use crate::world::snapshots::Snapshot;
 use crate::world::tags::{self, TagLog};
 use crate::world::{Contents, Context, State};
@@ -29,7 +29,7 @@ const PENDING_SNAPSHOTS_PER_VOLUME_MAX: usize = 5;
 impl State {
     pub(crate) fn create_image(&mut self, context: &Context<'_>, call: &CreateImage) -> Result<Reply, ApiError> {
         check_name(&call.name)?;
-        let tags = NewTags::check(call)?;
+        let tags = NewTags::check(call.description.as_deref(), &call.tag_specifications, &["image", "snapshot"])?;
         let instance_id: InstanceId = ids::parse(&call.instance_id)?;
         let wants_tags = !call.tag_specifications.is_empty();
         if wants_tags && self.iam.is_denied(&context.place.account, Action::CreateTags) {
@@ -48,53 +48,69 @@ impl State {
         contents.check_snapshot_limit(&mappings, context.now)?;
 
         let image_id = ImageId::fresh(&mut self.rng);
-        let takes = self.settings.draw_image_duration(&instance_id, call.reboot, &mut self.rng);
-        let failure = self.settings.image_failures.get_mut(&instance_id).and_then(VecDeque::pop_front);
+        let mishap = self.settings.mishaps.draw(&mut self.rng);
+        let takes = match mishap {
+            Some(Mishap::Slow(takes)) => takes,
+            _ => self.settings.draw_image_duration(&instance_id, call.reboot, &mut self.rng),
+        };
+        let mut failure = self.settings.image_failures.get_mut(&instance_id).and_then(VecDeque::pop_front);
+        if mishap == Some(Mishap::Fails) {
+            failure = failure.or_else(|| Some(ImageFailure::internal(takes / 2)));
+        }
         let restarts = call.reboot == Reboot::Yes && state == InstanceState::Running;
         let shutdown = if restarts { self.settings.shutdown } else { SignedDuration::ZERO };
         let first = later(context.now, self.settings.snapshot_lag.saturating_add(shutdown));
         let capture = Capture { first, spread: self.settings.snapshot_spread, done_at: later(context.now, takes) };
-        let source = instance.facts.clone();
         let snapshots = begin_snapshots(&mut mappings, &capture, || SnapshotId::fresh(&mut self.rng));
-        if restarts {
-            contents.restart(&instance_id, context.now, RebootCause::CreateImage(image_id.clone()));
-        }
         let facts = ImageFacts {
             id: image_id.clone(),
             name: call.name.clone(),
             description: call.description.clone(),
             owner: context.place.account.clone(),
-            source,
+            origin: ImageOrigin::CreateImage { instance: instance_id.clone(), reboot: call.reboot },
+            architecture: instance.facts.architecture.clone(),
+            platform_details: instance.facts.platform_details.clone(),
+            root_device_name: instance.facts.root_device_name.clone(),
             created_at: context.now,
-            reboot: call.reboot,
         };
+        if restarts {
+            contents.restart(&instance_id, context.now, RebootCause::CreateImage(image_id.clone()));
+        }
         contents.register(facts, mappings, snapshots, &tags, failure, capture.done_at);
+        if mishap == Some(Mishap::InstanceVanishes) {
+            contents.terminate_at(&instance_id, later(context.now, takes / 2), self.settings.stop);
+        }
         Ok(Reply::ImageCreated(image_id))
     }
 }
 
 /// The image's tags and its snapshots' tags.
-struct NewTags {
+pub(crate) struct NewTags {
     image: Vec<NewTag>,
     snapshot: Vec<NewTag>,
 }
 
 impl NewTags {
-    fn check(call: &CreateImage) -> Result<Self, ApiError> {
-        if call.description.as_ref().is_some_and(|text| DESCRIPTION_LEN_MAX < text.chars().count()) {
+    /// Checks what an image shall be described and tagged with; `taggable` are the resources that its call can tag.
+    pub(crate) fn check(
+        description: Option<&str>,
+        specifications: &[TagSpecification],
+        taggable: &[&str],
+    ) -> Result<Self, ApiError> {
+        if description.is_some_and(|text| DESCRIPTION_LEN_MAX < text.chars().count()) {
             let message =
                 format!("Character sets beyond {DESCRIPTION_LEN_MAX} characters are not supported for description");
             return Err(ApiError::client("InvalidParameterValue", message));
         }
         let mut checked = Self { image: Vec::new(), snapshot: Vec::new() };
-        for specification in &call.tag_specifications {
+        for specification in specifications {
             match specification.resource_type.as_str() {
-                "image" => checked.image.extend(specification.tags.iter().cloned()),
-                "snapshot" => checked.snapshot.extend(specification.tags.iter().cloned()),
-                other => {
+                other if !taggable.contains(&other) => {
                     let message = format!("'{other}' is not a valid taggable resource type for this operation.");
                     return Err(ApiError::client("InvalidParameterValue", message));
                 }
+                "image" => checked.image.extend(specification.tags.iter().cloned()),
+                _ => checked.snapshot.extend(specification.tags.iter().cloned()),
             }
         }
         for tags in [&checked.image, &checked.snapshot] {
@@ -104,12 +120,12 @@ impl NewTags {
         Ok(checked)
     }
 
-    fn log(tags: &[NewTag], at: Timestamp) -> TagLog {
-        TagLog::new(at, tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())))
+    pub(crate) fn image_log(&self, at: Timestamp) -> TagLog {
+        TagLog::of(&self.image, at)
     }
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
     if (3..=128).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
@@ -213,8 +229,8 @@ fn begin_snapshots(mappings: &mut [Mapping], capture: &Capture, mut fresh: impl 
 impl Contents {
     /// A name is free again once its deregistration is visible everywhere. A failed image still holds its name: EC2
     /// does not document it, and so no caller may count on the contrary.
-    fn check_name_is_free(&self, name: &str, context: &Context<'_>) -> Result<(), ApiError> {
-        let holds = |image: &&Image| image.deregistered_at.is_none_or(|gone_at| context.horizon < gone_at);
+    pub(crate) fn check_name_is_free(&self, name: &str, context: &Context<'_>) -> Result<(), ApiError> {
+        let holds = |image: &&Image| image.deregistered_at.is_none_or(|gone_at| context.horizon.at < gone_at);
         match self.images.values().filter(holds).find(|image| image.facts.name == name) {
             None => Ok(()),
             Some(image) => {
@@ -256,10 +272,18 @@ impl Contents {
             "The instance was terminated or rebooted during AMI creation.",
         );
         for image in self.images.values_mut() {
-            if image.facts.source.id == *id && image.is_pending_at(at) {
+            if image.facts.source_instance() == Some(id) && image.is_pending_at(at) {
                 image.fate = Fate::Failed { at, reason: reason.clone() };
                 abandon_snapshots(&mut self.snapshots, image, at);
             }
+        }
+    }
+
+    /// Terminates an instance at a time that may be yet to come, which fails what is pending of it then.
+    pub(crate) fn terminate_at(&mut self, id: &InstanceId, at: Timestamp, takes: SignedDuration) {
+        self.interrupt_images(id, at);
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.order(OrderKind::Terminate, at, takes);
         }
     }
 
@@ -272,7 +296,8 @@ impl Contents {
         failure: Option<ImageFailure>,
         done_at: Timestamp,
     ) {
-        let description = format!("Created by CreateImage({}) for {}", facts.source.id, facts.id);
+        let source = facts.source_instance().map(ToString::to_string).unwrap_or_default();
+        let description = format!("Created by CreateImage({source}) for {}", facts.id);
         let mut available_at = done_at;
         for begun in snapshots {
             let MappedDevice::Ebs { volume_id, size_gib, encrypted, .. } = begun.mapped else { continue };
@@ -290,7 +315,9 @@ impl Contents {
                 facts: snapshot_facts,
                 completes_at: begun.completes_at,
                 deleted_at: None,
-                tags: NewTags::log(&tags.snapshot, begun.started_at),
+                is_locked: false,
+                fails_with: None,
+                tags: TagLog::of(&tags.snapshot, begun.started_at),
             };
             self.snapshots.insert(begun.id, snapshot);
         }
@@ -300,8 +327,8 @@ impl Contents {
             Some((at, reason)) => Fate::Failed { at, reason },
             None => Fate::Available { at: available_at },
         };
-        let tags = NewTags::log(&tags.image, facts.created_at);
-        let image = Image { facts, mappings, fate, disabled_at: None, deregistered_at: None, tags };
+        let tags = tags.image_log(facts.created_at);
+        let image = Image::new(facts, mappings, fate, tags);
         if let Fate::Failed { at, .. } = image.fate {
             abandon_snapshots(&mut self.snapshots, &image, at);
         }

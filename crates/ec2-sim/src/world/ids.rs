@@ -5,6 +5,7 @@ use std::str::FromStr;
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId, VolumeId};
 
 use crate::error::ApiError;
+use crate::reply::LaunchTemplateId;
 use crate::rng::Rng;
 
 /// An id that EC2 has its own "malformed" code for.
@@ -36,6 +37,10 @@ impl ResourceId for SnapshotId {
 
 impl ResourceId for VolumeId {
     const MALFORMED: (&'static str, &'static str) = ("InvalidVolumeID.Malformed", "vol-");
+}
+
+impl ResourceId for LaunchTemplateId {
+    const MALFORMED: (&'static str, &'static str) = ("InvalidLaunchTemplateId.Malformed", "lt-");
 }
 
 pub(crate) fn parse<I: ResourceId>(text: &str) -> Result<I, ApiError> {

@@ -6,14 +6,19 @@ use amikeep_domain::id::SnapshotId;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::later;
-use crate::reply::{ImageFacts, ImageState, ImageView, MappedDevice, Mapping, StateReason, Tags};
+use crate::reply::{
+    DeregistrationProtection, ImageFacts, ImageState, ImageView, MappedDevice, Mapping, StateReason, Tags,
+};
 use crate::time_text::wire_time;
 use crate::world::filters::{Attribute, Filterable};
+use crate::world::horizon::Horizon;
 use crate::world::snapshots::Snapshot;
 use crate::world::tags::TagLog;
 
 /// How long a deregistered image gives empty results and not "not found".
 const DEREGISTERED_KNOWN_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// How long protection holds after it was taken away, if it was given so.
+const PROTECTION_COOLDOWN: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
@@ -22,6 +27,9 @@ pub(crate) struct Image {
     pub(crate) fate: Fate,
     pub(crate) disabled_at: Option<Timestamp>,
     pub(crate) deregistered_at: Option<Timestamp>,
+    pub(crate) protection: DeregistrationProtection,
+    /// Until when it is protected although the protection was taken away.
+    pub(crate) cooldown_until: Option<Timestamp>,
     pub(crate) tags: TagLog,
 }
 
@@ -43,6 +51,31 @@ pub(crate) enum Registration {
 }
 
 impl Image {
+    pub(crate) fn new(facts: ImageFacts, mappings: Vec<Mapping>, fate: Fate, tags: TagLog) -> Self {
+        let protection = DeregistrationProtection::Disabled;
+        let (disabled_at, deregistered_at, cooldown_until) = (None, None, None);
+        Self { facts, mappings, fate, disabled_at, deregistered_at, protection, cooldown_until, tags }
+    }
+
+    /// Whether a read finds it.
+    pub(crate) fn shown_as(&self, horizon: &Horizon) -> Registration {
+        if horizon.new_images < self.facts.created_at {
+            return Registration::Unknown;
+        }
+        self.registration_at(horizon.at)
+    }
+
+    pub(crate) fn is_protected(&self, now: Timestamp) -> bool {
+        self.protection != DeregistrationProtection::Disabled || self.cooldown_until.is_some_and(|until| now < until)
+    }
+
+    pub(crate) fn unprotect(&mut self, now: Timestamp) {
+        if self.protection == DeregistrationProtection::EnabledWithCooldown {
+            self.cooldown_until = Some(later(now, PROTECTION_COOLDOWN));
+        }
+        self.protection = DeregistrationProtection::Disabled;
+    }
+
     pub(crate) fn registration_at(&self, at: Timestamp) -> Registration {
         match self.deregistered_at {
             _ if at < self.facts.created_at => Registration::Unknown,
@@ -70,15 +103,16 @@ impl Image {
         self.facts.created_at <= at && self.state_at(at) == ImageState::Pending
     }
 
-    /// As shown at `at`. A device has no snapshot id before its snapshot is begun.
+    /// As a read shows it. A device has no snapshot id before its snapshot is begun.
     pub(crate) fn view<'a>(
         &self,
-        at: Timestamp,
+        horizon: &Horizon,
         snapshot: impl Fn(&SnapshotId) -> Option<&'a Snapshot>,
     ) -> Option<ImageView> {
-        if self.registration_at(at) != Registration::Registered {
+        if self.shown_as(horizon) != Registration::Registered {
             return None;
         }
+        let at = horizon.at;
         let state = self.state_at(at);
         let mut mappings = self.mappings.clone();
         for mapping in &mut mappings {
@@ -91,8 +125,8 @@ impl Image {
             Fate::Failed { reason, .. } if state == ImageState::Failed => Some(reason.clone()),
             _ => None,
         };
-        let tags = self.tags.as_of(at);
-        Some(ImageView { facts: self.facts.clone(), state, state_reason, mappings, tags })
+        let (protection, tags) = (self.protection, self.tags.as_of(horizon.tags));
+        Some(ImageView { facts: self.facts.clone(), state, state_reason, mappings, protection, tags })
     }
 
     /// The snapshots that it maps, begun or not.
@@ -117,7 +151,7 @@ impl Filterable for ImageView {
             return mapping_attribute(rest);
         }
         let attribute: Attribute<Self> = match name {
-            "architecture" => |i| vec![i.facts.source.architecture.clone()],
+            "architecture" => |i| vec![i.facts.architecture.clone()],
             "creation-date" => |i| vec![wire_time(i.facts.created_at)],
             "description" => |i| i.facts.description.iter().cloned().collect(),
             "ena-support" => |_| vec!["true".to_owned()],
@@ -128,9 +162,9 @@ impl Filterable for ImageView {
             "manifest-location" => |i| vec![i.location()],
             "name" => |i| vec![i.facts.name.clone()],
             "owner-id" => |i| vec![i.facts.owner.to_string()],
-            "root-device-name" => |i| vec![i.facts.source.root_device_name.clone()],
+            "root-device-name" => |i| vec![i.facts.root_device_name.clone()],
             "root-device-type" => |_| vec!["ebs".to_owned()],
-            "source-instance-id" => |i| vec![i.facts.source.id.to_string()],
+            "source-instance-id" => |i| i.facts.source_instance().iter().map(ToString::to_string).collect(),
             "state" => |i| vec![i.state.as_str().to_owned()],
             "state-reason-code" => |i| i.state_reason.iter().map(|reason| reason.code.clone()).collect(),
             "state-reason-message" => |i| i.state_reason.iter().map(|reason| reason.message.clone()).collect(),

@@ -14,6 +14,7 @@ use crate::rng::Rng;
 use crate::time_text::wire_time;
 use crate::world::audit::RebootRecord;
 use crate::world::filters::{Attribute, Filterable};
+use crate::world::horizon::Horizon;
 use crate::world::tags::TagLog;
 
 /// How long a terminated instance can still be described.
@@ -24,7 +25,7 @@ const CHECKS_INITIALIZING_FOR: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     pub(crate) facts: InstanceFacts,
-    /// Oldest first; the first one is the launch.
+    /// The first one is the launch; one may be yet to come.
     pub(crate) orders: Vec<Order>,
     pub(crate) attachments: Vec<Attachment>,
     /// Devices of instance-store volumes with their virtual names.
@@ -50,7 +51,7 @@ pub(crate) enum OrderKind {
 
 impl Instance {
     fn order_at(&self, at: Timestamp) -> Option<&Order> {
-        self.orders.iter().rev().find(|order| order.at <= at)
+        self.orders.iter().filter(|order| order.at <= at).max_by_key(|order| order.at)
     }
 
     /// None before the launch and when a terminated instance is no longer shown.
@@ -74,7 +75,8 @@ impl Instance {
         self.orders.push(Order { kind, at, settles_at: later(at, takes) });
     }
 
-    pub(crate) fn view(&self, at: Timestamp) -> Option<InstanceView> {
+    pub(crate) fn view(&self, horizon: &Horizon) -> Option<InstanceView> {
+        let at = horizon.at;
         let state = self.state_at(at)?;
         let order = self.order_at(at)?;
         let state_reason = match order.kind {
@@ -92,7 +94,7 @@ impl Instance {
             state_reason,
             launched_at: started.at,
             attachments,
-            tags: self.tags.as_of(at),
+            tags: self.tags.as_of(horizon.tags),
         })
     }
 

@@ -37,9 +37,20 @@ fn bucket(request: &Request) -> Option<(f64, f64, bool)> {
         | Action::DescribeVolumes
         | Action::DescribeInstanceTypes
         | Action::DescribeImages
+        | Action::DescribeImageReferences
+        | Action::DescribeLaunchTemplates
+        | Action::DescribeLaunchTemplateVersions
         | Action::DescribeTags
         | Action::DescribeRegions => (100.0, 20.0, false),
-        Action::CreateImage | Action::StopInstances | Action::RebootInstances => (50.0, 5.0, false),
+        Action::CreateImage
+        | Action::RegisterImage
+        | Action::EnableImageDeregistrationProtection
+        | Action::DisableImageDeregistrationProtection
+        | Action::CreateLaunchTemplate
+        | Action::CreateLaunchTemplateVersion
+        | Action::DeleteLaunchTemplate
+        | Action::StopInstances
+        | Action::RebootInstances => (50.0, 5.0, false),
         Action::DeregisterImage | Action::DeleteSnapshot | Action::TerminateInstances => (100.0, 5.0, false),
         Action::CreateTags | Action::DeleteTags => (100.0, 10.0, false),
         Action::StartInstances => (5.0, 2.0, false),

@@ -65,14 +65,15 @@ pub(crate) fn select<T: Filterable>(
     matching.sort_by(|one, other| one.cursor().cmp(other.cursor()));
     let fingerprint = fingerprint(query);
     let after = query.next_token.as_deref().map(|token| parse_token(token, fingerprint)).transpose()?;
+    let next_page = page_number(query).saturating_add(1);
     if after.is_none() && paging.first_page == FirstPage::Empty && !matching.is_empty() {
-        return Ok(Page { items: Vec::new(), next_token: Some(token("", fingerprint)) });
+        return Ok(Page { items: Vec::new(), next_token: Some(token("", next_page, fingerprint)) });
     }
     let after = after.unwrap_or_default();
     let mut items: Vec<T> = matching.into_iter().filter(|item| after.as_str() < item.cursor()).collect();
     let more = items_max < items.len();
     items.truncate(items_max);
-    let next_token = if more { items.last().map(|last| token(last.cursor(), fingerprint)) } else { None };
+    let next_token = if more { items.last().map(|last| token(last.cursor(), next_page, fingerprint)) } else { None };
     Ok(Page { items, next_token })
 }
 
@@ -85,14 +86,24 @@ fn fingerprint(query: &Query) -> u64 {
     hasher.finish()
 }
 
-fn token(cursor: &str, fingerprint: u64) -> String {
-    cursor.bytes().fold(format!("{fingerprint:016x}"), |token, byte| format!("{token}{byte:02x}"))
+/// Which page of its listing a query asks for, from 1 on, as its token says.
+pub(crate) fn page_number(query: &Query) -> u32 {
+    let page = |token: &String| u32::from_str_radix(token.get(16..24)?, 16).ok();
+    query.next_token.as_ref().and_then(page).unwrap_or(1)
+}
+
+fn token(cursor: &str, page: u32, fingerprint: u64) -> String {
+    cursor.bytes().fold(format!("{fingerprint:016x}{page:08x}"), |token, byte| format!("{token}{byte:02x}"))
 }
 
 fn parse_token(token: &str, expected: u64) -> Result<String, ApiError> {
     let invalid = || ApiError::client("InvalidNextToken", format!("The token '{token}' is invalid"));
-    let (fingerprint, cursor) = token.split_at_checked(16).ok_or_else(invalid)?;
-    if u64::from_str_radix(fingerprint, 16) != Ok(expected) || cursor.len() % 2 != 0 {
+    let (fingerprint, rest) = token.split_at_checked(16).ok_or_else(invalid)?;
+    let (page, cursor) = rest.split_at_checked(8).ok_or_else(invalid)?;
+    if u32::from_str_radix(page, 16).is_err()
+        || u64::from_str_radix(fingerprint, 16) != Ok(expected)
+        || cursor.len() % 2 != 0
+    {
         return Err(invalid());
     }
     let bytes = (0..cursor.len())
@@ -172,7 +183,7 @@ mod tests {
         let first =
             select(items(9), &Query { max_results: Some(5), ..Query::default() }, 5, Paging::default()).unwrap();
         let filters = vec![Filter::new("name", ["item-*"])];
-        for token in [first.next_token.as_deref().unwrap(), "", "zz", "0000000000000000zz"] {
+        for token in [first.next_token.as_deref().unwrap(), "", "zz", "000000000000000000000002zz"] {
             let query = Query { filters: filters.clone(), next_token: Some(token.into()), ..Query::default() };
             assert_eq!(select(items(9), &query, 5, Paging::default()).unwrap_err().code, "InvalidNextToken", "{token}");
         }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use amikeep_domain::id::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use amikeep_domain::instance::InstanceState;
-use jiff::Timestamp;
 
 use crate::error::ApiError;
 use crate::reply::{ImageState, Reply, TagView, Tags, VolumeView};
 use crate::request::{DescribeImages, Filter, Query, Request};
 use crate::world::filters::{self, Attribute, Filterable};
-use crate::world::ids::{self, ResourceId};
+use crate::world::horizon::Horizon;
+use crate::world::ids;
 use crate::world::images::Registration;
 use crate::world::paging::{refuse_ids_with_max_results, select};
 use crate::world::{Contents, Context, State};
@@ -35,6 +35,11 @@ impl State {
             Request::DescribeVolumes { ids, query } => self.describe_volumes(context, ids, query),
             Request::DescribeImages(call) => self.describe_images(context, call),
             Request::DescribeSnapshots { ids, owners, query } => self.describe_snapshots(context, ids, owners, query),
+            Request::DescribeImageReferences(call) => self.describe_image_references(context, call),
+            Request::DescribeLaunchTemplates { ids, names, query } => {
+                self.describe_launch_templates(context, ids, names, query)
+            }
+            Request::DescribeLaunchTemplateVersions(call) => self.describe_launch_template_versions(context, call),
             Request::DescribeTags { query } => self.describe_tags(context, query),
             Request::DescribeRegions { names, filters } => self.describe_regions(names, filters),
             other => Err(ApiError::unsupported(other.action().as_str())),
@@ -46,7 +51,7 @@ impl State {
         let wanted: Vec<InstanceId> = ids::parse_all(ids)?;
         let paging = self.settings.paging;
         let instances = &self.contents(&context.place).instances;
-        let visible: Vec<_> = instances.values().filter_map(|instance| instance.view(context.horizon)).collect();
+        let visible: Vec<_> = instances.values().filter_map(|instance| instance.view(&context.horizon)).collect();
         let visible = pick(visible, &wanted, |view| &view.facts.id, ApiError::instance_not_found)?;
         select(visible, query, RESULTS_MIN, paging).map(Reply::Instances)
     }
@@ -69,7 +74,7 @@ impl State {
         let wanted: Vec<InstanceId> = ids::parse_all(ids)?;
         let paging = self.settings.paging;
         let instances = &self.contents(&context.place).instances;
-        let visible: Vec<_> = instances.values().filter_map(|instance| instance.status(context.horizon)).collect();
+        let visible: Vec<_> = instances.values().filter_map(|instance| instance.status(context.horizon.at)).collect();
         let mut visible = pick(visible, &wanted, |status| &status.instance_id, ApiError::instance_not_found)?;
         visible.retain(|status| include_all || status.state == InstanceState::Running);
         select(visible, query, RESULTS_MIN, paging).map(Reply::InstanceStatuses)
@@ -95,7 +100,7 @@ impl State {
         refuse_ids_with_max_results(ids, query, "volumeSet")?;
         let wanted: Vec<VolumeId> = ids::parse_all(ids)?;
         let paging = self.settings.paging;
-        let visible = self.contents(&context.place).volumes_at(context.horizon);
+        let visible = self.contents(&context.place).volumes_at(&context.horizon);
         let visible = pick(visible, &wanted, |view| &view.facts.id, ApiError::volume_not_found)?;
         select(visible, query, RESULTS_MIN, paging).map(Reply::Volumes)
     }
@@ -112,7 +117,7 @@ impl State {
             .iter()
             .filter(|id| {
                 let image = contents.images.get(id);
-                image.is_none_or(|image| image.registration_at(context.horizon) == Registration::Unknown)
+                image.is_none_or(|image| image.shown_as(&context.horizon) == Registration::Unknown)
             })
             .map(ToString::to_string)
             .collect();
@@ -123,7 +128,7 @@ impl State {
             .images
             .values()
             .filter(|image| own && (wanted.is_empty() || wanted.contains(&image.facts.id)))
-            .filter_map(|image| image.view(context.horizon, |id| contents.snapshots.get(id)))
+            .filter_map(|image| image.view(&context.horizon, |id| contents.snapshots.get(id)))
             .collect();
         visible.retain(|image| call.include_disabled || image.state != ImageState::Disabled);
         select(visible, &call.query, IMAGE_RESULTS_MIN, paging).map(Reply::Images)
@@ -142,7 +147,7 @@ impl State {
         let account = &context.place.account;
         let own = owners.is_empty() || owners.iter().any(|owner| owner == "self" || owner == account.as_str());
         let snapshots = &self.contents(&context.place).snapshots;
-        let visible: Vec<_> = snapshots.values().filter_map(|snapshot| snapshot.view(context.horizon)).collect();
+        let visible: Vec<_> = snapshots.values().filter_map(|snapshot| snapshot.view(&context.horizon)).collect();
         let mut visible = pick(visible, &wanted, |view| &view.facts.id, ApiError::snapshot_not_found)?;
         visible.retain(|_| own);
         select(visible, query, RESULTS_MIN, paging).map(Reply::Snapshots)
@@ -168,7 +173,7 @@ impl State {
 }
 
 /// Those of `visible` that are `wanted`; an id that is not among them is refused.
-fn pick<V, I: ResourceId + Ord + ToString>(
+pub(crate) fn pick<V, I: Ord + ToString>(
     visible: Vec<V>,
     wanted: &[I],
     id_of: impl Fn(&V) -> &I,
@@ -187,25 +192,27 @@ fn pick<V, I: ResourceId + Ord + ToString>(
 }
 
 impl Contents {
-    fn volumes_at(&self, at: Timestamp) -> Vec<VolumeView> {
+    fn volumes_at(&self, horizon: &Horizon) -> Vec<VolumeView> {
         self.volumes
             .values()
             .filter_map(|volume| {
                 let instance = volume.attachment.as_ref().and_then(|(id, _)| self.instances.get(id));
-                volume.view(at, instance)
+                volume.view(horizon, instance)
             })
             .collect()
     }
 
     fn tag_lines(&self, context: &Context<'_>) -> Vec<TagView> {
-        let at = context.horizon;
+        let at = &context.horizon;
         let instances = self.instances.values().filter_map(|instance| instance.view(at));
         let images = self.images.values().filter_map(|image| image.view(at, |id| self.snapshots.get(id)));
         let snapshots = self.snapshots.values().filter_map(|snapshot| snapshot.view(at));
+        let templates = self.launch_templates.values().filter_map(|template| template.view(at));
         instances
             .flat_map(|view| lines("instance", view.facts.id.as_str(), view.tags))
             .chain(images.flat_map(|view| lines("image", view.facts.id.as_str(), view.tags)))
             .chain(snapshots.flat_map(|view| lines("snapshot", view.facts.id.as_str(), view.tags)))
+            .chain(templates.flat_map(|view| lines("launch-template", view.id.as_str(), view.tags)))
             .chain(self.volumes_at(at).into_iter().flat_map(|view| lines("volume", view.facts.id.as_str(), view.tags)))
             .collect()
     }

@@ -1,12 +1,12 @@
 //! How long things take in this world, and which images fail.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amikeep_domain::id::InstanceId;
 use jiff::SignedDuration;
 
 use crate::reply::StateReason;
-use crate::request::Reboot;
+use crate::request::{Action, Reboot};
 use crate::rng::Rng;
 use crate::world::limits::RequestLimits;
 use crate::world::paging::Paging;
@@ -41,10 +41,57 @@ impl ImageFailure {
     }
 }
 
+/// What may happen to any image, in a thousand of them, drawn from the world's seed. At most one of these happens to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mishaps {
+    /// Fail half-way, with `Server.InternalError`.
+    pub failing_per_mille: u16,
+    /// Are pending for `slow_takes`.
+    pub slow_per_mille: u16,
+    /// How long the slow ones take: hours, as EC2 documents that they may.
+    pub slow_takes: SignedDuration,
+    /// Lose their instance: it is terminated half-way, which fails the image.
+    pub vanishing_per_mille: u16,
+}
+
+/// What happens to one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    Fails,
+    Slow(SignedDuration),
+    InstanceVanishes,
+}
+
+impl Mishaps {
+    /// Draws only where something can happen, so that a world without mishaps keeps its chance.
+    pub(crate) fn draw(&self, rng: &mut Rng) -> Option<Mishap> {
+        let failing = self.failing_per_mille;
+        let slow = failing.saturating_add(self.slow_per_mille);
+        let vanishing = slow.saturating_add(self.vanishing_per_mille);
+        if vanishing == 0 {
+            return None;
+        }
+        let drawn = u16::try_from(rng.next() % 1000).unwrap_or(u16::MAX);
+        match drawn {
+            _ if drawn < failing => Some(Mishap::Fails),
+            _ if drawn < slow => Some(Mishap::Slow(self.slow_takes)),
+            _ if drawn < vanishing => Some(Mishap::InstanceVanishes),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// How far reads are behind writes.
     pub(crate) describe_lag: SignedDuration,
+    /// How much later new images, new snapshots and tags show.
+    pub(crate) new_image_lag: SignedDuration,
+    pub(crate) new_snapshot_lag: SignedDuration,
+    pub(crate) tag_lag: SignedDuration,
+    /// Actions that the endpoint does not know.
+    pub(crate) unknown_actions: BTreeSet<Action>,
+    pub(crate) mishaps: Mishaps,
     /// From `CreateImage` to the first snapshot.
     pub(crate) snapshot_lag: SignedDuration,
     /// From one snapshot of an image to the next.
@@ -66,6 +113,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             describe_lag: SignedDuration::ZERO,
+            new_image_lag: SignedDuration::ZERO,
+            new_snapshot_lag: SignedDuration::ZERO,
+            tag_lag: SignedDuration::ZERO,
+            unknown_actions: BTreeSet::new(),
+            mishaps: Mishaps::default(),
             snapshot_lag: SignedDuration::from_secs(2),
             snapshot_spread: SignedDuration::ZERO,
             shutdown: SignedDuration::from_secs(15),

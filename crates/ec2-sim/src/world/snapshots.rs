@@ -5,9 +5,10 @@
 
 use jiff::Timestamp;
 
-use crate::reply::{SnapshotFacts, SnapshotState, SnapshotView, Tags};
+use crate::reply::{SnapshotDeletion, SnapshotFacts, SnapshotState, SnapshotView, Tags};
 use crate::time_text::wire_time;
 use crate::world::filters::{Attribute, Filterable};
+use crate::world::horizon::Horizon;
 use crate::world::tags::TagLog;
 
 #[derive(Debug, Clone)]
@@ -15,6 +16,10 @@ pub(crate) struct Snapshot {
     pub(crate) facts: SnapshotFacts,
     pub(crate) completes_at: Timestamp,
     pub(crate) deleted_at: Option<Timestamp>,
+    /// Whether Snapshot Lock holds it.
+    pub(crate) is_locked: bool,
+    /// How its next deletion with an image ends, if it shall fail.
+    pub(crate) fails_with: Option<SnapshotDeletion>,
     pub(crate) tags: TagLog,
 }
 
@@ -23,21 +28,27 @@ impl Snapshot {
         self.facts.started_at <= at && self.deleted_at.is_none_or(|deleted_at| at < deleted_at)
     }
 
+    /// Whether a read finds it.
+    pub(crate) fn is_shown(&self, horizon: &Horizon) -> bool {
+        self.facts.started_at <= horizon.new_snapshots && self.exists_at(horizon.at)
+    }
+
     pub(crate) fn state_at(&self, at: Timestamp) -> SnapshotState {
         if self.completes_at <= at { SnapshotState::Completed } else { SnapshotState::Pending }
     }
 
-    pub(crate) fn view(&self, at: Timestamp) -> Option<SnapshotView> {
-        if !self.exists_at(at) {
+    pub(crate) fn view(&self, horizon: &Horizon) -> Option<SnapshotView> {
+        if !self.is_shown(horizon) {
             return None;
         }
+        let at = horizon.at;
         let state = self.state_at(at);
         Some(SnapshotView {
             facts: self.facts.clone(),
             state,
             progress_percent: self.progress_percent(at),
             completed_at: (state == SnapshotState::Completed).then_some(self.completes_at),
-            tags: self.tags.as_of(at),
+            tags: self.tags.as_of(horizon.tags),
         })
     }
 

@@ -31,6 +31,7 @@ pub struct InstanceSpec {
     pub(crate) instance_store: Vec<(String, String)>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) launched_at: Option<Timestamp>,
+    pub(crate) image: Option<String>,
 }
 
 impl InstanceSpec {
@@ -51,6 +52,7 @@ impl InstanceSpec {
             instance_store: Vec::new(),
             tags: BTreeMap::new(),
             launched_at: None,
+            image: None,
         }
     }
 
@@ -137,6 +139,13 @@ impl InstanceSpec {
     #[must_use]
     pub fn zone(mut self, suffix: char) -> Self {
         self.zone_suffix = suffix;
+        self
+    }
+
+    /// The image that it was launched from; without it, one of somebody else.
+    #[must_use]
+    pub fn image(mut self, id: impl Into<String>) -> Self {
+        self.image = Some(id.into());
         self
     }
 

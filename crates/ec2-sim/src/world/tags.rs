@@ -33,6 +33,10 @@ impl TagLog {
         Self(tags.into_iter().map(|(key, value)| TagWrite { at, key, value: Some(value) }).collect())
     }
 
+    pub(crate) fn of(tags: &[NewTag], at: Timestamp) -> Self {
+        Self::new(at, tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())))
+    }
+
     pub(crate) fn put(&mut self, at: Timestamp, tag: &NewTag) {
         self.0.push(TagWrite { at, key: tag.key.clone(), value: Some(tag.value.clone()) });
     }

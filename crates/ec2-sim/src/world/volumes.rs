@@ -2,11 +2,11 @@
 
 use amikeep_domain::id::InstanceId;
 use amikeep_domain::instance::InstanceState;
-use jiff::Timestamp;
 
 use crate::reply::{Attachment, Tags, VolumeFacts, VolumeView};
 use crate::time_text::wire_time;
 use crate::world::filters::{Attribute, Filterable};
+use crate::world::horizon::Horizon;
 use crate::world::instances::Instance;
 use crate::world::tags::TagLog;
 
@@ -18,8 +18,9 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    /// As shown at `at`; `instance` is the one that has it. A volume goes with its instance if it is told to.
-    pub(crate) fn view(&self, at: Timestamp, instance: Option<&Instance>) -> Option<VolumeView> {
+    /// As a read shows it; `instance` is the one that has it. A volume goes with its instance if it is told to.
+    pub(crate) fn view(&self, horizon: &Horizon, instance: Option<&Instance>) -> Option<VolumeView> {
+        let at = horizon.at;
         if at < self.facts.created_at {
             return None;
         }
@@ -30,7 +31,7 @@ impl Volume {
             Some(_) if gone => None,
             attachment => attachment.clone(),
         };
-        Some(VolumeView { facts: self.facts.clone(), attachment, tags: self.tags.as_of(at) })
+        Some(VolumeView { facts: self.facts.clone(), attachment, tags: self.tags.as_of(horizon.tags) })
     }
 }
 

@@ -5,10 +5,24 @@ mod faults;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
+mod lags;
+#[cfg(test)]
+mod mishaps;
+#[cfg(test)]
 mod port;
+#[cfg(test)]
+mod references;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod templates;
+#[cfg(test)]
+mod usage;
+#[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod wire_removal;
 #[cfg(test)]
 mod world;

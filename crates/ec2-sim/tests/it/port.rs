@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amikeep_cloud::{
     Action as PortAction, Cloud, CloudErrorKind, ImageQuery, ImageRequest, ImageState, InstanceQuery, ProbeOutcome,
-    ResourceId,
+    ResourceId, SnapshotQuery,
 };
 use amikeep_domain::instance::Hibernation;
 use amikeep_ec2_sim::{
@@ -56,7 +56,7 @@ async fn the_port_sees_what_the_wire_would_tell() {
     let seen = cloud.observe_images(ImageQuery::Owner("prod".parse().unwrap())).await.unwrap();
     assert_eq!((seen[0].state.clone(), seen[0].tags["amikeep:grade"].as_str()), (ImageState::Available, "crash"));
     let snapshots = seen[0].devices.iter().filter_map(|device| device.snapshot.clone()).collect();
-    assert_eq!(cloud.observe_snapshots(snapshots).await.unwrap().len(), 2);
+    assert_eq!(cloud.observe_snapshots(SnapshotQuery::Ids(snapshots)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use amikeep_domain::id::{ImageId, SnapshotId};
 use amikeep_ec2_sim::http::Server;
 use amikeep_ec2_sim::{
-    ApiError, CreateImage, Delivery, DescribeImages, Filter, ImageDuration, ImageView, InstanceSpec, Invocation,
-    NewTag, Place, Query, Reboot, Reply, Request, RequestLimits, SnapshotView, TagSpecification, World, WorldBuilder,
-    default_identity,
+    ApiError, CreateImage, CreateLaunchTemplate, CreateLaunchTemplateVersion, Delivery, DescribeImages, Filter,
+    ImageDuration, ImageView, InstanceSpec, Invocation, LaunchTemplateData, LaunchTemplateId, LaunchTemplateRef,
+    NewTag, Place, Query, Reboot, RegisterImage, Reply, Request, RequestLimits, SnapshotMapping, SnapshotView,
+    TagSpecification, World, WorldBuilder, default_identity,
 };
 use jiff::SignedDuration;
 
@@ -97,6 +98,49 @@ pub(crate) fn delete_snapshot(id: &SnapshotId) -> Request {
 
 pub(crate) fn deregister(id: &ImageId, delete_snapshots: bool) -> Request {
     Request::DeregisterImage { image_id: id.to_string(), delete_snapshots }
+}
+
+pub(crate) fn template(name: &str, image: &str) -> Request {
+    Request::CreateLaunchTemplate(CreateLaunchTemplate {
+        name: name.into(),
+        description: None,
+        data: LaunchTemplateData { image_id: Some(image.into()), instance_type: None },
+        tag_specifications: vec![],
+        client_token: None,
+    })
+}
+
+pub(crate) fn template_by_name(name: &str) -> LaunchTemplateRef {
+    LaunchTemplateRef { id: None, name: Some(name.into()) }
+}
+
+pub(crate) fn template_version(template: &str, image: &str) -> Request {
+    Request::CreateLaunchTemplateVersion(CreateLaunchTemplateVersion {
+        template: template_by_name(template),
+        source_version: None,
+        description: None,
+        data: LaunchTemplateData { image_id: Some(image.into()), instance_type: None },
+        client_token: None,
+    })
+}
+
+pub(crate) fn make_template(world: &World, name: &str, image: &str) -> LaunchTemplateId {
+    match call(world, template(name, image)).unwrap() {
+        Reply::LaunchTemplate(view) => view.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An image whose root is a snapshot that is there.
+pub(crate) fn register(name: &str, snapshot: &SnapshotId) -> Request {
+    Request::RegisterImage(RegisterImage {
+        name: name.into(),
+        description: None,
+        architecture: "arm64".into(),
+        root_device_name: "/dev/xvda".into(),
+        mappings: vec![SnapshotMapping::new("/dev/xvda", snapshot.as_str())],
+        tag_specifications: vec![],
+    })
 }
 
 /// Sends parameters as a signed POST; the answer is empty when the connection is cut.

@@ -10,7 +10,7 @@ use quick_xml::events::Event;
 use crate::support::{ACCOUNT, DB, WEB, builder, ec2, exchange, place, post, secs};
 
 /// The body, once it has been seen to be well-formed.
-fn xml(answer: &str) -> &str {
+pub(crate) fn xml(answer: &str) -> &str {
     let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
     let mut reader = Reader::from_str(body);
     loop {
@@ -22,12 +22,12 @@ fn xml(answer: &str) -> &str {
     }
 }
 
-fn status(answer: &str) -> u16 {
+pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 /// The text of the first element of that name.
-fn text<'a>(body: &'a str, element: &str) -> &'a str {
+pub(crate) fn text<'a>(body: &'a str, element: &str) -> &'a str {
     let start = body.find(&format!("<{element}>")).unwrap_or_else(|| panic!("no {element} in {body}"));
     let rest = &body[start + element.len() + 2..];
     &rest[..rest.find('<').unwrap()]

@@ -14,7 +14,7 @@ use amikeep_domain::policy::saturating_add;
 use jiff::{SignedDuration, Timestamp};
 
 /// The most images of one job: EC2 reporting two of them as failed is bad luck, three are a pattern.
-const IMAGES_PER_JOB_MAX: u32 = 3;
+pub(crate) const IMAGES_PER_JOB_MAX: u32 = 3;
 /// What makes an image fail does not pass within seconds.
 const NEXT_IMAGE_AFTER: SignedDuration = SignedDuration::from_mins(1);
 

@@ -44,6 +44,7 @@ pub(crate) fn judge_request(job: &Job, answer: Result<ImageId, CloudError>, now:
         CloudErrorKind::Credentials if job.trigger != Trigger::Manual => deferred(wait.max(CREDENTIALS_WAIT)),
         CloudErrorKind::Credentials
         | CloudErrorKind::Denied
+        | CloudErrorKind::InUse
         | CloudErrorKind::Invalid
         | CloudErrorKind::DryRunSucceeded => failed(),
     }

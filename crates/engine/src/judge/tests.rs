@@ -268,6 +268,7 @@ fn snapshots() -> BTreeMap<amikeep_domain::id::SnapshotId, SeenSnapshot> {
                 volume,
                 state: SnapshotState::Completed,
                 started_at,
+                description: String::new(),
                 tags: BTreeMap::new(),
             };
             (id, snapshot)

@@ -26,7 +26,11 @@ pub(crate) async fn identity<C: Cloud>(ctx: &Context<C>, account: AccountName) -
     Report::Identity { account, result }
 }
 
-fn check_expected<C: Cloud>(ctx: &Context<C>, account: &AccountName, identity: Identity) -> Result<Identity, String> {
+pub(crate) fn check_expected<C: Cloud>(
+    ctx: &Context<C>,
+    account: &AccountName,
+    identity: Identity,
+) -> Result<Identity, String> {
     let expected = ctx.policy_set().accounts.get(account).and_then(|rules| rules.expected_id.clone());
     match expected {
         Some(expected) if expected != identity.account => Err(format!(

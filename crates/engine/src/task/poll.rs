@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, CloudErrorKind, ImageQuery, InstanceQuery, SeenImage, SeenSnapshot,
+    Action, Cloud, CloudError, CloudErrorKind, ImageQuery, InstanceQuery, SeenImage, SeenSnapshot, SnapshotQuery,
     VALUES_PER_FILTER_MAX,
 };
 use amikeep_domain::id::{AccountName, ImageId, InstanceId, JobId, SnapshotId};
@@ -138,7 +138,7 @@ async fn read_available<C: Cloud>(
     let mut denied = false;
     for ids in wanted.chunks(VALUES_PER_FILTER_MAX) {
         let ids = ids.to_vec();
-        let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(ids).await };
+        let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(SnapshotQuery::Ids(ids)).await };
         match ctx.call(account, Action::DescribeSnapshots, ask).await {
             Ok(seen) => snapshots.extend(seen.into_iter().map(|it| (it.id.clone(), it))),
             // Without this permission an image is as old as its creation date; it is an image all the same.

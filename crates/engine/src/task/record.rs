@@ -63,6 +63,12 @@ fn log_fire(action: &FireAction) {
             "policy {policy} missed {} fire(s) since {}: {why}", missed.count, missed.from
         );
     }
+    if let (Some(skipped), Some(pause)) = (&action.due.skipped, &action.pause) {
+        info!(
+            %policy, %account, skipped = skipped.count, skipped_from = %skipped.from,
+            "policy {policy} skipped {} fire(s) since {}: {pause}", skipped.count, skipped.from
+        );
+    }
     if action.due.run.is_some() && action.matched.is_empty() {
         warn!(%policy, %account, "policy {policy} fired and matches no instance in account {account}");
     }
@@ -86,6 +92,8 @@ fn fire_plan<C: Cloud>(ctx: &Context<C>, action: &FireAction) -> Option<FirePlan
         planned_to: action.due.planned_to,
         missed: action.due.missed,
         missed_note: action.note.clone(),
+        skipped: action.due.skipped,
+        skipped_note: action.pause.clone(),
         run,
         at: ctx.now(),
     })

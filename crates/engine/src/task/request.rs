@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use amikeep_cloud::{Action, Cloud, CloudError, ImageRequest, Reboot};
+use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, ImageRequest, Reboot};
 use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::start_within_passed;
 use amikeep_domain::id::{AccountName, ImageId};
 use amikeep_domain::job::{Job, JobEvent, JobState};
-use amikeep_domain::plan::RequestAction;
+use amikeep_domain::plan::{FACTS_FRESH_FOR, RequestAction};
 use amikeep_ledger::LedgerError;
 
 use crate::context::Context;
@@ -23,11 +23,26 @@ pub(crate) async fn request_image<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, ac
     }
 }
 
+/// The wait for room in EC2's request limit comes before the intent: a process that dies while it waits leaves nothing
+/// in doubt.
 async fn request<C: Cloud>(ctx: &Context<C>, job: Job, action: RequestAction) -> Result<Job, LedgerError> {
+    let ready = |cloud: Arc<C>| async move { cloud.ready(Action::CreateImage).await };
+    if let Err(error) = ctx.call(&action.account, Action::CreateImage, ready).await {
+        // Nothing was sent, whatever the error says.
+        let kind = CloudErrorKind::Throttled;
+        let event = judge_request(&job, Err(CloudError { kind, ..error }), ctx.now());
+        return ctx.ledger.record_event(&job, &event, ctx.now()).await;
+    }
     if job.window.start_by < ctx.now() {
-        // The plan was made in time, and the host slept since.
+        // The plan was made in time, and the host slept or the request waited since.
         let late = JobEvent::Failed(start_within_passed(job.window, ""));
         return ctx.ledger.record_event(&job, &late, ctx.now()).await;
+    }
+    if FACTS_FRESH_FOR < ctx.now().duration_since(action.intent.recorded_at) {
+        // The turn is kept, so that the next try, on facts that are read again, does not wait for another.
+        let reason = "it waited for room in EC2's request limit, and decides anew".to_owned();
+        let event = JobEvent::Deferred { retry_at: ctx.now(), reason };
+        return ctx.ledger.record_event(&job, &event, ctx.now()).await;
     }
     let request = image_request(&job, &action);
     let job = record_intent(ctx, job, &action).await?;

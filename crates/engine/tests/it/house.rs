@@ -18,7 +18,7 @@ use amikeep_ec2_sim::{
     RequestLimits, SimClock, SimCloud, TagSpecification, World, WorldBuilder, default_identity,
 };
 use amikeep_engine::{Clock, Engine, Options, SeededRandom};
-use amikeep_ledger::{EngineLock, HistoryFilter, Holder, Ledger, Request, RequestKind};
+use amikeep_ledger::{EngineLock, HistoryFilter, Holder, ImageRow, Ledger, Request, RequestKind, RequestStatus};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
@@ -76,17 +76,20 @@ pub(crate) fn account() -> AccountName {
     "default".parse().unwrap()
 }
 
-struct WorldClock(SimClock);
+/// The host's clock, and how far it is ahead of the world's.
+struct WorldClock(SimClock, SignedDuration);
 
 impl Clock for WorldClock {
     fn now(&self) -> Timestamp {
-        self.0.now()
+        self.0.now() + self.1
     }
 }
 
 pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) policy_set: PolicySet,
+    /// How far the host's clock is ahead.
+    pub(crate) clock_ahead: SignedDuration,
     path: PathBuf,
     lock: Option<EngineLock>,
     /// The ledger that was opened last.
@@ -105,15 +108,28 @@ impl House {
             policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
             classes: built_in(),
             accounts: BTreeMap::from([(account(), rules)]),
+            prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
+            history_keep: SignedDuration::from_hours(400 * 24),
         };
         let path = dir.path().join("amikeep.db");
         let random = Arc::new(SeededRandom::new(1));
-        Self { world: world.build().unwrap(), policy_set, path, lock: None, open: None, random, _dir: dir }
+        let (world, clock_ahead) = (world.build().unwrap(), SignedDuration::ZERO);
+        Self { world, policy_set, clock_ahead, path, lock: None, open: None, random, _dir: dir }
     }
 
     pub(crate) fn cloud(&self) -> SimCloud {
         let place = Place { account: ACCOUNT.parse().unwrap(), region: REGION.parse().unwrap() };
         SimCloud::new(self.world.clone(), place)
+    }
+
+    /// What the engine takes for the time.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(WorldClock(self.world.clock().clone(), self.clock_ahead))
+    }
+
+    /// The ledger, for reading.
+    pub(crate) async fn reader(&self) -> Ledger {
+        Ledger::open_read_only(&self.path).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -151,7 +167,7 @@ impl House {
         options: Options,
     ) -> Engine<C> {
         let ledger = self.ledger().await;
-        let clock = Arc::new(WorldClock(self.world.clock().clone()));
+        let clock = self.clock();
         let random = Arc::clone(&self.random);
         let policy_set = Arc::new(self.policy_set.clone());
         Engine::start(ledger, policy_set, clouds, clock, random, options).await.unwrap()
@@ -198,7 +214,28 @@ impl House {
         page.rows.into_iter().rev().collect()
     }
 
-    fn call(&self, request: Ec2Request) {
+    /// Every image that the ledger knows.
+    pub(crate) async fn images(&mut self) -> Vec<ImageRow> {
+        let ledger = Ledger::open_read_only(&self.path).await.unwrap();
+        ledger.images(None, None).await.unwrap()
+    }
+
+    /// Records what an operator asks for.
+    pub(crate) async fn ask(&mut self, n: u8, kind: RequestKind) -> RequestId {
+        let request = Request { id: RequestId::new(self.now(), [n; 10]), kind, requested_at: self.now() };
+        let ledger = Ledger::open_for_requests(&self.path).await.unwrap();
+        ledger.record_request(&request).await.unwrap();
+        ledger.close().await;
+        request.id
+    }
+
+    /// What became of a request.
+    pub(crate) async fn status(&mut self, request: RequestId) -> RequestStatus {
+        let ledger = Ledger::open_read_only(&self.path).await.unwrap();
+        ledger.request(request).await.unwrap().unwrap()
+    }
+
+    pub(crate) fn call(&self, request: Ec2Request) {
         let account = ACCOUNT.parse().unwrap();
         let invocation =
             Invocation { caller: default_identity(&account), region: REGION.parse().unwrap(), request, dry_run: false };

@@ -9,4 +9,7 @@ mod crashes;
 mod crashing;
 mod house;
 mod nights;
+mod pauses;
+mod pruning;
+mod simulation;
 mod twisted;

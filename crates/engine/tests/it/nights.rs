@@ -43,14 +43,15 @@ async fn a_week_of_nights_gives_one_image_a_night() {
 }
 
 #[tokio::test]
-async fn a_settled_engine_asks_nothing_and_wakes_for_the_next_fire() {
+async fn a_settled_engine_asks_nothing_and_wakes_for_what_is_next() {
     let mut house = House::new(world().instance(spec(1)), vec![policy("nightly", "stateless")]);
     let mut engine = house.engine().await;
     house.run_until(&mut engine, "2026-11-22T03:00:00Z").await;
     let calls = house.world.calls().len();
     let settled = engine.settle().await.unwrap();
     assert_eq!(house.world.calls().len(), calls);
-    assert_eq!(settled.wake_at, Some("2026-11-23T02:00:00Z".parse().unwrap()));
+    // The next thing to do is to prune, half an hour later.
+    assert_eq!(settled.wake_at, Some("2026-11-22T03:30:00Z".parse().unwrap()));
 }
 
 #[tokio::test]

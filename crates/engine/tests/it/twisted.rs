@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, ResourceId, SeenImage,
-    SeenSnapshot,
+    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot,
+    ResourceId, SeenImage, SeenSnapshot, SnapshotQuery,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
+use amikeep_domain::retention::Usage;
 use amikeep_ec2_sim::SimCloud;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 /// Like the simulated EC2, except for what is set.
@@ -52,8 +53,8 @@ impl Cloud for Twisted {
         self.inner.observe_images(query).await
     }
 
-    async fn observe_snapshots(&self, ids: Vec<SnapshotId>) -> Result<Vec<SeenSnapshot>, CloudError> {
-        self.inner.observe_snapshots(ids).await
+    async fn observe_snapshots(&self, query: SnapshotQuery) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.inner.observe_snapshots(query).await
     }
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
@@ -62,6 +63,26 @@ impl Cloud for Twisted {
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {
         self.inner.request_tags(resources, tags).await
+    }
+
+    async fn observe_usage(&self, images: Vec<ImageId>) -> Result<BTreeMap<ImageId, Usage>, CloudError> {
+        self.inner.observe_usage(images).await
+    }
+
+    fn answered_at(&self) -> Option<Timestamp> {
+        self.inner.answered_at()
+    }
+
+    async fn remove_tags(&self, resources: Vec<ResourceId>, keys: Vec<String>) -> Result<(), CloudError> {
+        self.inner.remove_tags(resources, keys).await
+    }
+
+    async fn retire_image(&self, image: ImageId) -> Result<Vec<RemovedSnapshot>, CloudError> {
+        self.inner.retire_image(image).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: SnapshotId) -> Result<(), CloudError> {
+        self.inner.delete_snapshot(snapshot).await
     }
 
     async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {

@@ -134,6 +134,90 @@ async fn consecutive_misses_are_one_row_until_a_fire_runs() {
     );
 }
 
+/// A plan that only skips.
+fn skip(planned_from: &str, planned_to: &str, skipped: Missed, note: &str) -> FirePlan {
+    let note = Some(note.to_owned());
+    FirePlan { run: None, skipped: Some(skipped), skipped_note: note, ..plan(planned_from, planned_to, vec![]) }
+}
+
+/// What became of the fires, newest first: outcome, first, last, how many, why.
+async fn outcomes(fixture: &Fixture) -> Vec<(FireOutcome, Option<Timestamp>, Timestamp, Option<u64>, Option<String>)> {
+    let rows = rows(fixture).await;
+    assert!(rows.iter().all(|it| (it.outcome == FireOutcome::Ran) == (0 < it.matched)));
+    rows.into_iter().map(|it| (it.outcome, it.missed_from, it.scheduled_at, it.missed_count, it.note)).collect()
+}
+
+#[tokio::test]
+async fn consecutive_fires_of_one_pause_are_one_row() {
+    let fixture = Fixture::new().await;
+    fixture.ledger.record_cursor(&cursor("2026-11-22T00:00:00Z")).await.unwrap();
+    let hour = |n: u32| at(&format!("2026-11-22T{n:02}:00:00Z"));
+    let text = |n: u32| hour(n).to_string();
+    let one = |n: u32| Missed { from: hour(n), to: hour(n), count: 1 };
+    let twice = Missed { from: hour(2), to: hour(3), count: 2 };
+    let run = plan(&text(5), &text(6), vec![new_job(1, hour(6))]);
+    for plan in [
+        skip(&text(0), &text(1), one(1), "policy nightly paused"),
+        skip(&text(1), &text(3), twice, "policy nightly paused"),
+        skip(&text(3), &text(4), one(4), "all policies paused"),
+        miss(&text(4), &text(5), one(5), ""),
+        run,
+        skip(&text(6), &text(7), one(7), "all policies paused"),
+    ] {
+        fixture.ledger.record_fire(&plan).await.unwrap();
+    }
+    let note = |text: &str| Some(text.to_owned());
+    let (all, nightly) = (note("all policies paused"), note("policy nightly paused"));
+    assert_eq!(
+        outcomes(&fixture).await,
+        [
+            (FireOutcome::Skipped, Some(hour(7)), hour(7), Some(1), all.clone()),
+            (FireOutcome::Ran, None, hour(6), None, None),
+            (FireOutcome::Missed, Some(hour(5)), hour(5), Some(1), None),
+            (FireOutcome::Skipped, Some(hour(4)), hour(4), Some(1), all),
+            (FireOutcome::Skipped, Some(hour(1)), hour(3), Some(3), nightly),
+        ]
+    );
+    assert_eq!(planned_to(&fixture).await, hour(7));
+}
+
+#[tokio::test]
+async fn one_plan_may_have_missed_and_skipped_fires_in_either_order() {
+    let hour = |n: u32| at(&format!("2026-11-22T{n:02}:00:00Z"));
+    let several = |from: u32, to: u32| Missed { from: hour(from), to: hour(to), count: u64::from(to - from + 1) };
+    for (missed, skipped) in [(several(1, 2), several(3, 4)), (several(3, 4), several(1, 2))] {
+        let fixture = Fixture::new().await;
+        fixture.ledger.record_cursor(&cursor("2026-11-22T00:00:00Z")).await.unwrap();
+        let plan = FirePlan {
+            missed: Some(missed),
+            missed_note: Some("the daemon was down".to_owned()),
+            ..skip("2026-11-22T00:00:00Z", "2026-11-22T04:00:00Z", skipped, "all policies paused")
+        };
+        fixture.ledger.record_fire(&plan).await.unwrap();
+        // And both go on: the older of the two is no longer the newest fire.
+        let (more_missed, more_skipped) = (several(5, 5), several(6, 6));
+        let more = FirePlan {
+            missed: Some(more_missed),
+            missed_note: None,
+            ..skip("2026-11-22T04:00:00Z", "2026-11-22T06:00:00Z", more_skipped, "all policies paused")
+        };
+        fixture.ledger.record_fire(&more).await.unwrap();
+        let counts: u64 = rows(&fixture).await.iter().filter_map(|it| it.missed_count).sum();
+        assert_eq!(counts, 6);
+        assert_eq!(outcomes(&fixture).await[0].0, FireOutcome::Skipped);
+    }
+}
+
+#[tokio::test]
+async fn a_skipped_fire_without_a_reason_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.ledger.record_cursor(&cursor("2026-11-22T00:00:00Z")).await.unwrap();
+    let skipped = missed("2026-11-22T01:00:00Z", "2026-11-22T01:00:00Z", 1);
+    let plan = FirePlan { skipped_note: None, ..skip("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z", skipped, "") };
+    fixture.ledger.record_fire(&plan).await.unwrap_err();
+    assert_eq!(planned_to(&fixture).await, at("2026-11-22T00:00:00Z"));
+}
+
 #[tokio::test]
 async fn a_miss_that_was_recorded_is_not_counted_again_when_the_clock_went_back() {
     let fixture = Fixture::new().await;

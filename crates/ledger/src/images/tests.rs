@@ -11,13 +11,6 @@ async fn images(fixture: &Fixture) -> Vec<ImageRow> {
     fixture.ledger.images(None, None).await.unwrap()
 }
 
-/// A job whose image `n` is available and counts.
-async fn succeeded(fixture: &Fixture, n: u32) -> Job {
-    let job = fixture.queued(n).await;
-    let job = fixture.follow(job, &until_pending(n)).await;
-    fixture.follow(job, &[JobEvent::Available(finished(n)), JobEvent::Graded { problem: None }]).await
-}
-
 async fn list(fixture: &Fixture, seen: &[(u32, bool)], time: &str) {
     let seen: Vec<_> = seen.iter().map(|(n, pinned)| (image(*n), *pinned)).collect();
     fixture.ledger.record_images_seen(&account(), &region(), &seen, at(time)).await.unwrap();
@@ -44,6 +37,7 @@ async fn an_image_counts_once_its_job_has_succeeded() {
         state: ImageRowState::Pending,
         counts: false,
         pinned: false,
+        missing_since: None,
         first_seen_at: at("2026-11-22T01:00:05Z"),
         last_seen_at: at("2026-11-22T01:00:05Z"),
     };
@@ -95,7 +89,7 @@ async fn the_image_of_a_failed_job_never_counts() {
 #[tokio::test]
 async fn an_image_belongs_to_one_job() {
     let fixture = Fixture::new().await;
-    succeeded(&fixture, 1).await;
+    fixture.succeeded(1).await;
     let job = fixture.queued(2).await;
     let job = fixture.follow(job, &[JobEvent::Started, intended()]).await;
     let stolen = JobEvent::Adopted { image: image(1) };
@@ -108,7 +102,7 @@ async fn an_image_belongs_to_one_job() {
 async fn a_complete_listing_says_what_is_missing_and_what_came_back() {
     let fixture = Fixture::new().await;
     for n in 1..=3 {
-        succeeded(&fixture, n).await;
+        fixture.succeeded(n).await;
     }
     let states = async || images(&fixture).await.into_iter().map(|it| (it.state, it.pinned)).collect::<Vec<_>>();
 
@@ -127,7 +121,7 @@ async fn a_complete_listing_says_what_is_missing_and_what_came_back() {
 #[tokio::test]
 async fn a_listing_of_another_account_or_region_says_nothing() {
     let fixture = Fixture::new().await;
-    succeeded(&fixture, 1).await;
+    fixture.succeeded(1).await;
     let (other, elsewhere) = ("210987654321".parse().unwrap(), "us-east-1".parse().unwrap());
     fixture.ledger.record_images_seen(&other, &region(), &[], at("2026-11-23T02:00:00Z")).await.unwrap();
     fixture.ledger.record_images_seen(&account(), &elsewhere, &[], at("2026-11-23T02:00:00Z")).await.unwrap();
@@ -137,7 +131,7 @@ async fn a_listing_of_another_account_or_region_says_nothing() {
 #[tokio::test]
 async fn a_listing_that_was_begun_before_an_image_was_seen_does_not_make_it_missing() {
     let fixture = Fixture::new().await;
-    succeeded(&fixture, 1).await;
+    fixture.succeeded(1).await;
     list(&fixture, &[], "2026-11-22T01:00:04Z").await;
     assert_eq!(images(&fixture).await[0].state, ImageRowState::Available);
     list(&fixture, &[], "2026-11-22T01:00:06Z").await;
@@ -156,7 +150,7 @@ async fn an_image_that_is_being_made_is_not_missing() {
 #[tokio::test]
 async fn images_are_found_by_policy_and_by_instance() {
     let fixture = Fixture::new().await;
-    let (one, two) = (succeeded(&fixture, 1).await, succeeded(&fixture, 2).await);
+    let (one, two) = (fixture.succeeded(1).await, fixture.succeeded(2).await);
     let found = async |policy, instance| {
         let rows = fixture.ledger.images(policy, instance).await.unwrap();
         rows.into_iter().map(|it| it.job).collect::<Vec<_>>()
@@ -165,4 +159,91 @@ async fn images_are_found_by_policy_and_by_instance() {
     assert_eq!(found(Some(&one.key.policy), None).await, [one.id]);
     assert_eq!(found(None, Some(&two.key.instance)).await, [two.id]);
     assert_eq!(found(Some(&one.key.policy), Some(&two.key.instance)).await, []);
+}
+
+#[tokio::test]
+async fn images_to_prune_are_all_but_the_deleted_ones_of_a_place() {
+    let fixture = Fixture::new().await;
+    for n in 1..=3 {
+        fixture.succeeded(n).await;
+    }
+    sqlx::query("UPDATE images SET state = 'deleted' WHERE image = ?1")
+        .bind(image(2).as_str())
+        .execute(fixture.ledger.writer())
+        .await
+        .unwrap();
+    let found = fixture.ledger.images_to_prune(&account(), &region()).await.unwrap();
+    let all = images(&fixture).await;
+    assert_eq!(found, [all[0].clone(), all[2].clone()]);
+    let elsewhere = "us-east-1".parse().unwrap();
+    assert_eq!(fixture.ledger.images_to_prune(&account(), &elsewhere).await.unwrap(), []);
+}
+
+fn pin(n: u32, pinned: bool, time: &str) -> PinRecord {
+    PinRecord { request: None, account: account(), region: region(), image: image(n), pinned, at: at(time) }
+}
+
+#[tokio::test]
+async fn a_pin_is_in_the_row_and_in_the_history_and_settles_its_request() {
+    let fixture = Fixture::new().await;
+    let job = fixture.succeeded(1).await;
+    let kind = crate::RequestKind::Pin { image: image(1), account: None };
+    let request = fixture.request(1, kind).await;
+    let first = PinRecord { request: Some(request), ..pin(1, true, "2026-11-22T02:00:00Z") };
+    fixture.ledger.record_pinned(&first).await.unwrap();
+    assert!(fixture.image(1).await.pinned);
+    assert!(fixture.ledger.request(request).await.unwrap().unwrap().done);
+    fixture.ledger.record_pinned(&pin(1, false, "2026-11-22T02:01:00Z")).await.unwrap();
+    assert!(!fixture.image(1).await.pinned);
+    assert_eq!(fixture.words(&job).await, ["pinned", "unpinned"]);
+    let last = fixture.ledger.events(job.id).await.unwrap().pop().unwrap();
+    assert_eq!(last.detail, image(1).as_str());
+}
+
+#[tokio::test]
+async fn an_image_that_the_ledger_does_not_know_cannot_be_pinned() {
+    let fixture = Fixture::new().await;
+    let kind = crate::RequestKind::Pin { image: image(1), account: None };
+    let request = fixture.request(1, kind).await;
+    let unknown = PinRecord { request: Some(request), ..pin(1, true, "2026-11-22T02:00:00Z") };
+    let error = fixture.ledger.record_pinned(&unknown).await.unwrap_err();
+    assert!(matches!(error, LedgerError::UnknownImage { .. }), "{error}");
+    assert!(!fixture.ledger.request(request).await.unwrap().unwrap().done);
+}
+
+#[tokio::test]
+async fn a_pin_whose_request_is_settled_is_not_recorded() {
+    let fixture = Fixture::new().await;
+    let job = fixture.succeeded(1).await;
+    let request = fixture.request(1, crate::RequestKind::Pin { image: image(1), account: None }).await;
+    fixture.ledger.record_request_refused(request, &error(), at("2026-11-22T02:00:00Z")).await.unwrap();
+    let late = PinRecord { request: Some(request), ..pin(1, true, "2026-11-22T02:00:01Z") };
+    fixture.ledger.record_pinned(&late).await.unwrap_err();
+    assert!(!fixture.image(1).await.pinned);
+    assert_eq!(fixture.words(&job).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_listing_that_was_begun_before_a_pin_does_not_undo_it() {
+    let fixture = Fixture::new().await;
+    fixture.succeeded(1).await;
+    fixture.ledger.record_pinned(&pin(1, true, "2026-11-22T02:00:00Z")).await.unwrap();
+    list(&fixture, &[(1, false)], "2026-11-22T01:59:59Z").await;
+    assert!(fixture.image(1).await.pinned);
+    // Nor does it when it says something else of the image.
+    sqlx::query("UPDATE images SET state = 'missing'").execute(fixture.ledger.writer()).await.unwrap();
+    list(&fixture, &[(1, false)], "2026-11-22T01:59:59Z").await;
+    let row = fixture.image(1).await;
+    assert_eq!((row.state, row.pinned), (Available, true));
+    list(&fixture, &[(1, false)], "2026-11-22T02:00:01Z").await;
+    assert!(!fixture.image(1).await.pinned, "somebody removed the tag by hand");
+}
+
+#[tokio::test]
+async fn a_pin_that_was_recorded_by_a_clock_far_ahead_does_not_hold_for_ever() {
+    let fixture = Fixture::new().await;
+    fixture.succeeded(1).await;
+    fixture.ledger.record_pinned(&pin(1, true, "2027-11-22T02:00:00Z")).await.unwrap();
+    list(&fixture, &[(1, false)], "2026-11-22T03:00:00Z").await;
+    assert!(!fixture.image(1).await.pinned);
 }

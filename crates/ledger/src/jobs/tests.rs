@@ -205,3 +205,17 @@ async fn a_job_may_wait_until_the_end_of_time() {
     assert!(Timestamp::MAX.duration_since(job.window.start_by) < SignedDuration::from_secs(1));
     assert_eq!(fixture.ledger.job(job.id).await.unwrap(), Some(job));
 }
+
+#[tokio::test]
+async fn jobs_are_found_by_their_ids_however_many() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (fixture.queued(1).await, fixture.queued(2).await);
+    fixture.queued(3).await;
+    // More than are read at once, most of them unknown, and one twice.
+    let unknown = |n| crate::fixture::job_id(n, at("2026-11-22T01:00:00Z"));
+    let mut ids: Vec<JobId> = (100..1_200).map(unknown).collect();
+    ids.extend([two.id, one.id, two.id]);
+    ids.insert(0, two.id);
+    assert_eq!(fixture.ledger.jobs_by_ids(&ids).await.unwrap(), [one, two]);
+    assert_eq!(fixture.ledger.jobs_by_ids(&[]).await.unwrap(), []);
+}

@@ -1,6 +1,9 @@
 //! Requests are settled once, and manual jobs never share a second.
 
 use amikeep_domain::job::JobState;
+use amikeep_domain::pause::PauseScope;
+
+use amikeep_domain::class::Consistency;
 
 use super::*;
 use crate::fixture::{Fixture, at, error, instance, new_job, policy};
@@ -29,7 +32,7 @@ async fn a_request_is_open_until_its_job_is_recorded() {
     let commands = Ledger::open_for_requests(&fixture.path()).await.unwrap();
     commands.record_request(&request(1)).await.unwrap();
     assert_eq!(fixture.ledger.open_requests().await.unwrap(), [request(1)]);
-    let open = RequestStatus { request: request(1), job: None, refused: None };
+    let open = RequestStatus { request: request(1), job: None, prune: None, refused: None, done: false };
     assert_eq!(commands.request(request(1).id).await.unwrap(), Some(open.clone()));
 
     let at = at("2026-11-22T01:00:01Z");
@@ -128,4 +131,55 @@ async fn commands_and_the_engine_write_side_by_side() {
     tokio::join!(asking, working);
     assert_eq!(fixture.ledger.open_requests().await.unwrap().len(), 100);
     assert_eq!(fixture.ledger.open_jobs().await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_request_of_any_kind_is_read_as_it_was_written() {
+    let fixture = Fixture::new().await;
+    let (policy, account) = (policy(), "default".parse().unwrap());
+    let image = crate::fixture::image(1);
+    let scopes = [PauseScope::All, PauseScope::Policy(policy.clone()), PauseScope::Instance(instance(1))];
+    let until = Some(at("2026-11-23T06:00:00.000000001Z"));
+    let mut kinds = vec![
+        request(1).kind,
+        RequestKind::Backup { instance: instance(2), policy: policy.clone(), account: None, consistency: None },
+        RequestKind::Prune { policy: None, released: vec![] },
+        RequestKind::Prune { policy: Some(policy.clone()), released: vec![image.clone(), crate::fixture::image(2)] },
+        RequestKind::Pause { scope: PauseScope::All, until, reason: Some("a \"good\" one".to_owned()) },
+        RequestKind::Cancel { job: crate::fixture::job_id(1, at("2026-11-22T01:00:00Z")) },
+        RequestKind::Pin { image: image.clone(), account: Some(account) },
+        RequestKind::Unpin { image, account: None },
+    ];
+    for scope in scopes {
+        kinds.push(RequestKind::Pause { scope: scope.clone(), until: None, reason: None });
+        kinds.push(RequestKind::Resume { scope });
+    }
+    let words: std::collections::BTreeSet<_> = kinds.iter().map(|kind| kind::encode(kind).0).collect();
+    assert_eq!(words.len(), kind::Word::ALL.len());
+    for (n, kind) in (1..).zip(kinds) {
+        let id = fixture.request(n, kind.clone()).await;
+        assert_eq!(fixture.ledger.request(id).await.unwrap().unwrap().request.kind, kind);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_carried_out_is_done_once() {
+    let fixture = Fixture::new().await;
+    let now = at("2026-11-22T03:00:00Z");
+    let job = crate::fixture::job_id(1, now);
+    let id = fixture.request(1, RequestKind::Cancel { job }).await;
+    assert!(!fixture.ledger.request(id).await.unwrap().unwrap().done);
+    fixture.ledger.record_request_done(id, now).await.unwrap();
+    let status = fixture.ledger.request(id).await.unwrap().unwrap();
+    assert_eq!((status.done, status.job, status.prune, status.refused), (true, None, None, None));
+    assert_eq!(fixture.ledger.open_requests().await.unwrap(), []);
+    let error = fixture.ledger.record_request_done(id, now).await.unwrap_err();
+    assert!(matches!(error, LedgerError::RequestSettled { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_scope_that_makes_no_sense_is_refused() {
+    for (scope, name) in [("all", Some("db")), ("policy", None), ("instance", Some("db")), ("fleet", None)] {
+        assert!(scope_from_words(scope, name).is_err(), "{scope} {name:?}");
+    }
 }

@@ -48,6 +48,8 @@ fn set(policies: Vec<Policy>) -> PolicySet {
         policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
         classes: built_in(),
         accounts: [("default".parse().unwrap(), rules)].into(),
+        prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
+        history_keep: SignedDuration::from_hours(400 * 24),
     }
 }
 

@@ -25,7 +25,7 @@ pub fn judge(rows: &[ImageRow], set: &PolicySet, now: Timestamp) -> Vec<Image> {
     for series in group(rows).into_values() {
         let verdicts = verdicts(&series, set, now);
         let listed = series.into_iter().filter(|row| is_listed(row.state));
-        images.extend(listed.map(|row| image(row, verdicts.get(&row.image))));
+        images.extend(listed.map(|row| of_row(row, verdicts.get(&row.image))));
     }
     images
 }
@@ -112,7 +112,8 @@ fn image_facts(row: Option<&ImageRow>, set: &PolicySet) -> ImageFacts {
     }
 }
 
-fn image(row: &ImageRow, verdict: Option<&Verdict>) -> Image {
+/// An image of the ledger, with its verdict.
+pub(crate) fn of_row(row: &ImageRow, verdict: Option<&Verdict>) -> Image {
     let is_going = matches!(row.state, ImageRowState::Deleting | ImageRowState::SnapshotsLeft);
     let delete_reason = match verdict {
         Some(Verdict::Delete(reason)) => Some(reason.to_string()),
@@ -136,6 +137,7 @@ fn image(row: &ImageRow, verdict: Option<&Verdict>) -> Image {
         verdict: verdict.map(Verdict::as_str).or(is_going.then_some("delete")),
         reasons: verdict.map(|it| it.reasons().iter().map(Reason::from).collect()).unwrap_or_default(),
         held_by: verdict.map(|it| it.held_by().iter().map(Guard::as_str).collect()).unwrap_or_default(),
+        held_because: verdict.map(|it| it.held_by().iter().map(ToString::to_string).collect()).unwrap_or_default(),
         delete_reason,
     }
 }

@@ -73,7 +73,7 @@ fn verdict(image: &Image) -> Cell {
 
 fn because(image: &Image) -> String {
     let rules = image.reasons.iter().map(ToString::to_string);
-    let guards = image.held_by.iter().map(ToString::to_string);
+    let guards = image.held_because.iter().cloned();
     let parts: Vec<_> = rules.chain(guards).chain(image.delete_reason.clone()).collect();
     parts.join("; ")
 }

@@ -34,6 +34,8 @@ fn set(keep: &str) -> PolicySet {
         policies: [(policy.name.clone(), policy)].into(),
         classes: built_in(),
         accounts: BTreeMap::new(),
+        prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
+        history_keep: SignedDuration::from_hours(400 * 24),
     }
 }
 
@@ -55,6 +57,7 @@ fn row(policy: &str, day: u8, grade: Grade) -> ImageRow {
         state: ImageRowState::Available,
         counts: true,
         pinned: false,
+        missing_since: None,
         first_seen_at: captured_at,
         last_seen_at: captured_at,
     }
@@ -113,6 +116,7 @@ fn the_json_of_an_image_has_every_field_of_the_contract() {
                 }
               ],
               "held_by": [],
+              "held_because": [],
               "delete_reason": null
             }
           ]

@@ -81,7 +81,10 @@ impl Watch {
         Self {
             requests: requests.iter().map(|request| request.id).collect(),
             seen: vec![Seen::Open; requests.len()],
-            bars: requests.iter().map(|request| bars.spinner(instance(&request.kind).to_string())).collect(),
+            bars: requests
+                .iter()
+                .map(|request| bars.spinner(instance(&request.kind).map(ToString::to_string).unwrap_or_default()))
+                .collect(),
             goal,
         }
     }
@@ -134,8 +137,8 @@ async fn observe(ledger: &Ledger, request: RequestId, before: &Seen) -> Result<S
         return Ok(ledger.job(job.id).await?.map_or_else(|| before.clone(), |job| Seen::Job(Box::new(job))));
     }
     let Some(status) = ledger.request(request).await? else { return Ok(before.clone()) };
-    if let Some(error) = status.refused {
-        return Ok(Seen::Refused(instance(&status.request.kind).clone(), error));
+    if let (Some(error), Some(instance)) = (status.refused, instance(&status.request.kind)) {
+        return Ok(Seen::Refused(instance.clone(), error));
     }
     let job = match status.job {
         Some(id) => ledger.job(id).await?,
@@ -144,8 +147,10 @@ async fn observe(ledger: &Ledger, request: RequestId, before: &Seen) -> Result<S
     Ok(job.map_or_else(|| before.clone(), |job| Seen::Job(Box::new(job))))
 }
 
-fn instance(kind: &RequestKind) -> &InstanceId {
+/// The instance of a backup; other requests are not watched here.
+fn instance(kind: &RequestKind) -> Option<&InstanceId> {
     match kind {
-        RequestKind::Backup { instance, .. } => instance,
+        RequestKind::Backup { instance, .. } => Some(instance),
+        _ => None,
     }
 }

@@ -101,7 +101,6 @@ fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
         ("listen", running.listen != new.listen),
         ("max_concurrent_jobs", running.max_concurrent_jobs != new.max_concurrent_jobs),
         ("shutdown_grace", running.shutdown_grace != new.shutdown_grace),
-        ("prune_schedule", running.prune_schedule != new.prune_schedule),
     ];
     changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
 }

@@ -14,11 +14,15 @@ use crate::commands::demo::fleet;
 use crate::commands::demo::teller::Teller;
 use crate::commands::demo::week::Week;
 
+/// More prunes than a week has.
+const PRUNES_MAX: u32 = 1_000;
+
 /// The whole week, for programs.
 #[derive(Debug, Serialize)]
 struct Answer {
     jobs: Vec<view::job::Job>,
     images: Vec<view::image::Image>,
+    deleted: Vec<view::prune::Deletion>,
     fires: Vec<view::fire::Fire>,
     totals: Totals,
 }
@@ -33,8 +37,10 @@ struct Totals {
     grades: BTreeMap<&'static str, usize>,
     /// Restarts that EC2 made for images, by its own account.
     reboots: usize,
-    /// Images that EC2 made, by its own account.
+    /// Images that are in EC2 now, by its own account.
     images_in_ec2: usize,
+    /// Images that retention let go.
+    deleted: usize,
     /// Calls to EC2 and STS.
     calls: usize,
     /// How many of them asked for an image.
@@ -48,11 +54,13 @@ pub(super) async fn tell(week: &Week, teller: &Teller<'_>) -> anyhow::Result<()>
     let fires = week.ledger().fires(&FireFilter::default(), PAGE_ROWS_MAX, None).await?.rows;
     let rows = week.ledger().images(None, None).await?;
     let images = view::image::judge(&rows, &week.config.policy_set, week.now());
-    let totals = Totals::new(&jobs, &week.world);
+    let deleted = deleted(week).await?;
+    let totals = Totals::new(&jobs, deleted.len(), &week.world);
     if teller.ctx.format == Format::Json {
         let answer = Answer {
             jobs: jobs.iter().map(view::job::Job::from).collect(),
             images,
+            deleted,
             fires: fires.iter().map(view::fire::Fire::from).collect(),
             totals,
         };
@@ -61,6 +69,7 @@ pub(super) async fn tell(week: &Week, teller: &Teller<'_>) -> anyhow::Result<()>
     last_night(&jobs, teller)?;
     failures(&jobs, teller)?;
     kept(&images, teller)?;
+    let_go(&deleted, teller)?;
     figures(&totals, teller)
 }
 
@@ -97,8 +106,7 @@ fn kept(images: &[view::image::Image], teller: &Teller<'_>) -> anyhow::Result<()
     for image in images {
         series.entry(&image.instance_id).or_default().push(image.clone());
     }
-    teller.say("\nWhat `keep` keeps, and why. This version deletes nothing: `delete` marks what")?;
-    teller.say("pruning, which comes with a later version, would delete.\n")?;
+    teller.say("\nWhat `keep` keeps, and why:\n")?;
     for member in fleet::FLEET {
         let Some(images) = series.get(member.id) else { continue };
         if member.id == fleet::FLEET[0].id {
@@ -109,8 +117,27 @@ fn kept(images: &[view::image::Image], teller: &Teller<'_>) -> anyhow::Result<()
             }
             continue;
         }
-        let stays = images.iter().filter(|image| image.verdict != Some("delete")).count();
-        teller.say(&format!("    {:<8} keeps {stays} of {}", member.name, images.len()))?;
+        teller.say(&format!("    {:<8} keeps {}", member.name, images.len()))?;
+    }
+    Ok(())
+}
+
+/// What retention deleted during the week, by the daemon's own prunes.
+async fn deleted(week: &Week) -> anyhow::Result<Vec<view::prune::Deletion>> {
+    let mut deletions = Vec::new();
+    for prune in week.ledger().prunes(PRUNES_MAX).await? {
+        deletions.extend(week.ledger().deletions_of_prune(prune.id).await?);
+    }
+    let (done, open) = view::prune::split(&deletions);
+    Ok(done.into_iter().chain(open).rev().collect())
+}
+
+/// Each image that went, with the reason that was written down before.
+fn let_go(deleted: &[view::prune::Deletion], teller: &Teller<'_>) -> anyhow::Result<()> {
+    teller.say("\nWhat was let go, with its snapshots:\n")?;
+    for gone in deleted {
+        let name = gone.instance_id.parse().map_or_else(|_| gone.instance_id.clone(), |id| teller.name(&id).to_owned());
+        teller.say(&format!("    {name:<8} {}  {}", gone.image_id, gone.reason))?;
     }
     Ok(())
 }
@@ -119,13 +146,14 @@ fn figures(totals: &Totals, teller: &Teller<'_>) -> anyhow::Result<()> {
     let grades: Vec<String> = totals.grades.iter().map(|(grade, n)| format!("{n} {grade}")).collect();
     teller.say("\nThe week in figures:\n")?;
     teller.say(&format!("    jobs     {}: {} succeeded, {} failed", totals.jobs, totals.succeeded, totals.failed))?;
-    teller.say(&format!("    images   {} in EC2: {}", totals.images_in_ec2, grades.join(", ")))?;
+    teller.say(&format!("    grades   {}", grades.join(", ")))?;
+    teller.say(&format!("    images   {} in EC2, {} let go by retention", totals.images_in_ec2, totals.deleted))?;
     teller.say(&format!("    reboots  {}", totals.reboots))?;
     teller.say(&format!("    calls    {} to EC2, {} of them CreateImage", totals.calls, totals.create_image_calls))
 }
 
 impl Totals {
-    fn new(jobs: &[Job], world: &World) -> Self {
+    fn new(jobs: &[Job], deleted: usize, world: &World) -> Self {
         let mut grades = BTreeMap::new();
         for job in jobs {
             if let JobState::Succeeded { image, .. } = &job.state {
@@ -139,7 +167,8 @@ impl Totals {
             failed: jobs.iter().filter(|job| matches!(job.state, JobState::Failed { .. })).count(),
             grades,
             reboots: ids.map(|id| world.reboots(&id).len()).sum(),
-            images_in_ec2: world.images().len(),
+            images_in_ec2: world.images().iter().filter(|image| image.deregistered_at.is_none()).count(),
+            deleted,
             calls: world.calls().len(),
             create_image_calls: world.count(Action::CreateImage),
         }

@@ -1,0 +1,102 @@
+//! How large EC2's request buckets are: the documented defaults, and what an account has instead.
+//!
+//! Knows no time and no fill.
+
+use std::collections::BTreeMap;
+
+use crate::port::Action;
+
+/// The size of one bucket.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    pub(crate) capacity: f64,
+    pub(crate) refill_per_s: f64,
+}
+
+impl Limit {
+    /// A bucket of `capacity` tokens with `refill_per_s` new ones a second, as Service Quotas tells them: "request bucket
+    /// maximum capacity" and "request bucket refill rate". None if nothing could ever pass through it.
+    pub fn new(capacity: f64, refill_per_s: f64) -> Option<Self> {
+        let is_usable = capacity.is_finite() && refill_per_s.is_finite() && 1.0 <= capacity && 0.0 < refill_per_s;
+        is_usable.then_some(Self { capacity, refill_per_s })
+    }
+}
+
+/// The buckets of one account in one region. An action that is not among them has no limit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits(BTreeMap<Action, Limit>);
+
+impl Limits {
+    /// The defaults of EC2, from "Request throttling for the Amazon EC2 API" in the developer guide.
+    pub fn documented() -> Self {
+        Self(Action::ALL.into_iter().filter_map(|action| Some((action, documented(action)?))).collect())
+    }
+
+    /// The same with another limit for one action.
+    #[must_use]
+    pub fn with(mut self, action: Action, limit: Limit) -> Self {
+        self.0.insert(action, limit);
+        self
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Action, Limit)> {
+        self.0.iter().map(|(action, limit)| (*action, *limit))
+    }
+}
+
+fn documented(action: Action) -> Option<Limit> {
+    let (capacity, refill_per_s) = match action {
+        // STS has limits of its own, which a few calls an hour do not reach.
+        Action::GetCallerIdentity | Action::AssumeRole => return None,
+        // The port's listings have a filter or a page size, so that the smaller buckets of bare listings do not apply.
+        Action::DescribeInstances
+        | Action::DescribeInstanceTypes
+        | Action::DescribeImages
+        | Action::DescribeSnapshots
+        | Action::DescribeImageReferences
+        | Action::DescribeLaunchTemplates
+        | Action::DescribeLaunchTemplateVersions => (100.0, 20.0),
+        Action::CreateImage => (50.0, 5.0),
+        Action::CreateTags | Action::DeleteTags => (100.0, 10.0),
+        Action::DeregisterImage | Action::DeleteSnapshot => (100.0, 5.0),
+    };
+    Some(Limit { capacity, refill_per_s })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_of_ec2_has_the_documented_limit_and_sts_has_none() {
+        let lines = Action::ALL.map(|action| match documented(action) {
+            Some(limit) => format!("{action} {} {}\n", limit.capacity, limit.refill_per_s),
+            None => format!("{action} unlimited\n"),
+        });
+        expect_test::expect![[r#"
+            GetCallerIdentity unlimited
+            AssumeRole unlimited
+            DescribeInstances 100 20
+            DescribeInstanceTypes 100 20
+            DescribeImages 100 20
+            DescribeSnapshots 100 20
+            CreateImage 50 5
+            CreateTags 100 10
+            DeleteTags 100 10
+            DeregisterImage 100 5
+            DeleteSnapshot 100 5
+            DescribeImageReferences 100 20
+            DescribeLaunchTemplates 100 20
+            DescribeLaunchTemplateVersions 100 20
+        "#]]
+        .assert_eq(&lines.concat());
+    }
+
+    #[test]
+    fn a_limit_that_nothing_could_pass_is_none() {
+        for (capacity, refill) in [(0.5, 5.0), (50.0, 0.0), (50.0, -1.0), (f64::NAN, 5.0), (50.0, f64::INFINITY)] {
+            assert_eq!(Limit::new(capacity, refill), None, "{capacity} and {refill}");
+        }
+        assert!(Limit::new(1.0, 0.1).is_some());
+    }
+}

@@ -1,0 +1,150 @@
+//! The port behind a pacer: every verb takes its turn, is passed on as it is, and its answer is learned from.
+//!
+//! It must never change a request or an answer.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::instance::Instance;
+use amikeep_domain::retention::Usage;
+use jiff::Timestamp;
+
+use crate::error::CloudError;
+use crate::pacer::{Pacer, Timer};
+use crate::port::{
+    Action, Cloud, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot, ResourceId,
+    SeenImage, SeenSnapshot, SnapshotQuery,
+};
+
+/// The most entries that EC2 puts on a page, which is what adapters ask for.
+const ENTRIES_PER_PAGE: usize = 1_000;
+/// The most images in one `DescribeImageReferences`.
+const IMAGES_PER_REFERENCE_QUERY: usize = 10;
+
+/// A [`Cloud`] whose calls wait for room in the account's request limits.
+///
+/// A call whose turn is more than [`WAIT_MAX`](crate::WAIT_MAX) away is refused with
+/// [`CloudErrorKind::Throttled`](crate::CloudErrorKind::Throttled) and the code `paced`: nothing was sent.
+#[derive(Debug)]
+pub struct Paced<C, T> {
+    cloud: C,
+    pacer: Arc<Pacer<T>>,
+    /// Turns that were taken by [`Cloud::ready`], and for which no call was made yet. A turn whose call is never made stays
+    /// for the next call of its action: it is spent already, so nothing is lost but its wait.
+    taken: Mutex<BTreeMap<Action, u32>>,
+}
+
+impl<C: Cloud, T: Timer> Paced<C, T> {
+    /// Puts `pacer` before `cloud`. The pacer must be the one of the account and region that `cloud` calls.
+    pub fn new(cloud: C, pacer: Arc<Pacer<T>>) -> Self {
+        Self { cloud, pacer, taken: Mutex::default() }
+    }
+
+    /// What is behind the pacer.
+    pub fn inner(&self) -> &C {
+        &self.cloud
+    }
+
+    /// One verb of `calls` calls. A future that is dropped while it waits gives its turn back; one that is dropped later
+    /// has spent it, since the request may be on its way.
+    async fn ask<V, F>(&self, action: Action, calls: u32, verb: impl FnOnce() -> F + Send) -> Result<V, CloudError>
+    where
+        F: Future<Output = Result<V, CloudError>> + Send,
+    {
+        let sent_at = if calls == 1 && self.use_taken(action) {
+            self.pacer.timer.now()
+        } else {
+            self.pacer.turn(action, calls).await?
+        };
+        let answer = verb().await;
+        self.pacer.learn(action, sent_at, &answer);
+        answer
+    }
+
+    fn use_taken(&self, action: Action) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.get_mut(&action).is_some_and(|turns| {
+            let is_taken = 0 < *turns;
+            *turns = turns.saturating_sub(1);
+            is_taken
+        })
+    }
+
+    /// One listing, of as many calls as its entries fill pages.
+    async fn list<V, F>(&self, action: Action, verb: impl FnOnce() -> F + Send) -> Result<Vec<V>, CloudError>
+    where
+        V: Send,
+        F: Future<Output = Result<Vec<V>, CloudError>> + Send,
+    {
+        let entries = self.ask(action, 1, verb).await?;
+        self.pacer.charge(action, calls_for(entries.len(), ENTRIES_PER_PAGE) - 1);
+        Ok(entries)
+    }
+}
+
+/// How many calls it takes: one at least.
+fn calls_for(entries: usize, per_call: usize) -> u32 {
+    u32::try_from(entries.div_ceil(per_call)).unwrap_or(u32::MAX).max(1)
+}
+
+impl<C: Cloud, T: Timer> Cloud for Paced<C, T> {
+    async fn observe_identity(&self) -> Result<Identity, CloudError> {
+        self.ask(Action::GetCallerIdentity, 1, || self.cloud.observe_identity()).await
+    }
+
+    async fn observe_instances(&self, query: InstanceQuery) -> Result<Vec<Instance>, CloudError> {
+        self.list(Action::DescribeInstances, || self.cloud.observe_instances(query)).await
+    }
+
+    async fn observe_images(&self, query: ImageQuery) -> Result<Vec<SeenImage>, CloudError> {
+        self.list(Action::DescribeImages, || self.cloud.observe_images(query)).await
+    }
+
+    async fn observe_snapshots(&self, query: SnapshotQuery) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.list(Action::DescribeSnapshots, || self.cloud.observe_snapshots(query)).await
+    }
+
+    /// The number of calls is known beforehand, so all of them wait. An endpoint without `DescribeImageReferences` is asked
+    /// in another way, of which only throttled calls are seen here.
+    async fn observe_usage(&self, images: Vec<ImageId>) -> Result<BTreeMap<ImageId, Usage>, CloudError> {
+        let calls = calls_for(images.len(), IMAGES_PER_REFERENCE_QUERY);
+        self.ask(Action::DescribeImageReferences, calls, || self.cloud.observe_usage(images)).await
+    }
+
+    fn answered_at(&self) -> Option<Timestamp> {
+        self.cloud.answered_at()
+    }
+
+    async fn ready(&self, action: Action) -> Result<(), CloudError> {
+        self.pacer.turn(action, 1).await?;
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
+        Ok(())
+    }
+
+    async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
+        self.ask(Action::CreateImage, 1, || self.cloud.request_image(request)).await
+    }
+
+    async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {
+        self.ask(Action::CreateTags, 1, || self.cloud.request_tags(resources, tags)).await
+    }
+
+    async fn remove_tags(&self, resources: Vec<ResourceId>, keys: Vec<String>) -> Result<(), CloudError> {
+        self.ask(Action::DeleteTags, 1, || self.cloud.remove_tags(resources, keys)).await
+    }
+
+    async fn retire_image(&self, image: ImageId) -> Result<Vec<RemovedSnapshot>, CloudError> {
+        self.ask(Action::DeregisterImage, 1, || self.cloud.retire_image(image)).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: SnapshotId) -> Result<(), CloudError> {
+        self.ask(Action::DeleteSnapshot, 1, || self.cloud.delete_snapshot(snapshot)).await
+    }
+
+    /// A `DryRun` counts as the call that it asks about.
+    async fn probe(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
+        self.ask(action, 1, || self.cloud.probe(action, instance)).await
+    }
+}

@@ -1,0 +1,109 @@
+//! When retention is applied, and the next step of every deletion.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fire::CLOCK_STEP_BACK_MAX;
+use crate::id::{AccountName, DeletionId};
+use crate::plan::observe::{Needs, may_read};
+use crate::plan::{Action, Plan, PlanInputs, PruneAction, RETIRE_BATCH_MAX, Reading};
+use crate::prune::{DELETION_FRESH_FOR, Deletion, DeletionEvent, DeletionState};
+
+/// The longest wait between two tries at a deletion. A wait that would be longer was computed by a clock that has been set
+/// back since.
+pub const DELETION_RETRY_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// One prune covers every account that is due, so that a limit which a policy has for all its accounts is seen as a whole.
+/// An account whose credentials do not work is left out and becomes due again by its own backoff.
+pub(super) fn plan_prunes(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
+    let schedule = &inputs.policy_set.prune_schedule;
+    if let Some(next) = schedule.next_after(inputs.now) {
+        plan.wake_no_later_than(next);
+    }
+    if inputs.pruning {
+        return;
+    }
+    let mut due = BTreeMap::new();
+    let mut waits = false;
+    for account in inputs.policy_set.accounts.keys() {
+        let Some(pruned_to) = due_to(inputs, account) else { continue };
+        let Some(view) = inputs.accounts.get(account) else { continue };
+        if view.id.is_none() {
+            needs.identity(account);
+            waits |= view.last_error.is_none();
+        } else if may_read(inputs, account, Reading::Retiring, plan) {
+            due.insert(account.clone(), Some(pruned_to));
+        }
+    }
+    if !due.is_empty() && !waits {
+        let (request, policy, released) = (None, None, BTreeSet::new());
+        plan.actions.push(Action::Prune(PruneAction { accounts: due, request, policy, released }));
+    }
+}
+
+/// Up to which nominal time an account is to be pruned now. A cursor far ahead was left by a clock that was wrong.
+fn due_to(inputs: &PlanInputs<'_>, account: &AccountName) -> Option<Timestamp> {
+    let cursor = inputs.prune_cursors.get(account).copied().unwrap_or(inputs.started_at);
+    if CLOCK_STEP_BACK_MAX < cursor.duration_since(inputs.now) {
+        return Some(inputs.now);
+    }
+    inputs.policy_set.prune_schedule.latest_between(cursor, inputs.now)
+}
+
+/// Deletions go on until nothing is left, whoever asked for them.
+pub(super) fn plan_deletions(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
+    let mut retire: BTreeMap<&AccountName, Vec<DeletionId>> = BTreeMap::new();
+    let mut snapshots: BTreeMap<&AccountName, Vec<DeletionId>> = BTreeMap::new();
+    for deletion in inputs.deletions.values().filter(|it| !inputs.busy_deletions.contains(&it.id)) {
+        let Some(due_at) = deletion.due_at() else { continue };
+        if inputs.now < due_at && due_at.duration_since(inputs.now) <= DELETION_RETRY_MAX {
+            plan.wake_no_later_than(due_at);
+        } else if let Some(account) = usable_account(inputs, deletion, needs, plan) {
+            let due =
+                if matches!(deletion.state, DeletionState::Planned { .. }) { &mut retire } else { &mut snapshots };
+            due.entry(account).or_default().push(deletion.id);
+        }
+    }
+    for (account, deletions) in retire {
+        if may_read(inputs, account, Reading::Retiring, plan) {
+            let deletions = deletions.into_iter().take(RETIRE_BATCH_MAX).collect();
+            plan.actions.push(Action::RetireImages { account: account.clone(), deletions });
+        }
+    }
+    for (account, deletions) in snapshots {
+        if may_read(inputs, account, Reading::Snapshots, plan) {
+            let deletions = deletions.into_iter().take(RETIRE_BATCH_MAX).collect();
+            plan.actions.push(Action::DeleteSnapshots { account: account.clone(), deletions });
+        }
+    }
+}
+
+/// The account of a deletion, if it is still the one that the image is in.
+fn usable_account<'a>(
+    inputs: &PlanInputs<'a>,
+    deletion: &'a Deletion,
+    needs: &mut Needs,
+    plan: &mut Plan,
+) -> Option<&'a AccountName> {
+    let name = &deletion.account_name;
+    let rules = inputs.policy_set.accounts.get(name);
+    let id = inputs.accounts.get(name).map(|view| view.id.as_ref());
+    let problem = match (rules, id) {
+        (Some(_), Some(None)) => {
+            needs.identity(name);
+            format!("account {name} does not answer")
+        }
+        (Some(rules), Some(Some(id))) if *id == deletion.account && rules.region == deletion.region => {
+            return Some(name);
+        }
+        _ => format!("account {name} is no longer {} in {}", deletion.account, deletion.region),
+    };
+    let is_stale = DELETION_FRESH_FOR < inputs.now.duration_since(deletion.planned_at).abs();
+    if is_stale && matches!(deletion.state, DeletionState::Planned { .. }) {
+        let event = DeletionEvent::Withdrawn { reason: problem.clone() };
+        plan.actions.push(Action::RecordDeletion { deletion: deletion.id, event });
+    }
+    plan.notes.push(format!("the deletion of {} waits: {problem}", deletion.image));
+    None
+}

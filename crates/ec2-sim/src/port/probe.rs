@@ -1,0 +1,103 @@
+//! Dry runs. A call that needs a resource is asked about one of amikeep's own, and not at all where there is none.
+
+use amikeep_cloud::{Action, CloudError, CloudErrorKind, ProbeOutcome, Reboot};
+use amikeep_domain::id::InstanceId;
+use amikeep_domain::tags;
+
+use crate::port::{SimCloud, usage};
+use crate::reply::Reply;
+use crate::request::{CreateImage, DescribeImages, DescribeLaunchTemplateVersions, Filter, NewTag, Query, Request};
+
+impl SimCloud {
+    pub(crate) fn ask(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
+        let query = Query::default();
+        let request = match action {
+            Action::GetCallerIdentity => return understood(self.send(action, Request::GetCallerIdentity, false)),
+            Action::AssumeRole => return Ok(not_checked("the account has no role_arn")),
+            Action::DescribeInstances => Request::DescribeInstances { ids: Vec::new(), query },
+            Action::DescribeInstanceTypes => Request::DescribeInstanceTypes { names: Vec::new(), query },
+            Action::DescribeImages => Request::DescribeImages(DescribeImages::default()),
+            Action::DescribeSnapshots => Request::DescribeSnapshots { ids: Vec::new(), owners: Vec::new(), query },
+            Action::CreateImage => match instance {
+                Some(instance) => create_image(instance.to_string()),
+                None => return Ok(not_checked("there is no instance to ask about")),
+            },
+            Action::DeleteSnapshot => match self.own_snapshot()? {
+                Some(snapshot_id) => Request::DeleteSnapshot { snapshot_id },
+                None => return Ok(not_checked("there is no snapshot of amikeep yet to ask about")),
+            },
+            Action::CreateTags | Action::DeleteTags | Action::DeregisterImage | Action::DescribeImageReferences => {
+                match self.own_image()? {
+                    Some(image_id) => of_image(action, image_id),
+                    None => return Ok(not_checked("there is no image of amikeep yet to ask about")),
+                }
+            }
+            Action::DescribeLaunchTemplates => {
+                Request::DescribeLaunchTemplates { ids: Vec::new(), names: Vec::new(), query }
+            }
+            Action::DescribeLaunchTemplateVersions => {
+                let versions = vec!["$Latest".to_owned()];
+                let call = DescribeLaunchTemplateVersions { versions, ..DescribeLaunchTemplateVersions::default() };
+                Request::DescribeLaunchTemplateVersions(call)
+            }
+        };
+        understood(self.send(action, request, true))
+    }
+
+    fn own_image(&self) -> Result<Option<String>, CloudError> {
+        let images = self.images(&[Filter::new("tag-key", [tags::OWNER])])?;
+        Ok(images.first().map(|image| image.id.to_string()))
+    }
+
+    fn own_snapshot(&self) -> Result<Option<String>, CloudError> {
+        let snapshots = self.snapshots(&[Filter::new("tag-key", [tags::OWNER])])?;
+        Ok(snapshots.first().map(|snapshot| snapshot.id.to_string()))
+    }
+}
+
+fn create_image(instance_id: String) -> Request {
+    Request::CreateImage(CreateImage {
+        instance_id,
+        name: "amikeep-dry-run".to_owned(),
+        description: None,
+        reboot: Reboot::No,
+        mappings: Vec::new(),
+        tag_specifications: Vec::new(),
+    })
+}
+
+/// A call about one image.
+fn of_image(action: Action, image_id: String) -> Request {
+    match action {
+        Action::DescribeImageReferences => {
+            let call = usage::references([image_id].into_iter(), Query::default());
+            Request::DescribeImageReferences(call)
+        }
+        Action::DeregisterImage => Request::DeregisterImage { image_id, delete_snapshots: true },
+        Action::DeleteTags => {
+            Request::DeleteTags { resources: vec![image_id], tags: vec![(tags::GRADE.to_owned(), None)] }
+        }
+        _ => {
+            let tag = NewTag { key: tags::GRADE.to_owned(), value: "crash".to_owned() };
+            Request::CreateTags { resources: vec![image_id], tags: vec![tag] }
+        }
+    }
+}
+
+fn not_checked(why: &str) -> ProbeOutcome {
+    ProbeOutcome::NotChecked(why.to_owned())
+}
+
+fn understood(answer: Result<Reply, CloudError>) -> Result<ProbeOutcome, CloudError> {
+    use CloudErrorKind as Kind;
+    let Err(error) = answer else { return Ok(ProbeOutcome::Allowed) };
+    match error.kind {
+        Kind::DryRunSucceeded => Ok(ProbeOutcome::Allowed),
+        Kind::Denied => Ok(ProbeOutcome::Denied(error.message)),
+        Kind::Credentials | Kind::Unavailable | Kind::Throttled => Err(error),
+        Kind::OutcomeUnknown => Err(CloudError { kind: Kind::Unavailable, ..error }),
+        Kind::Busy | Kind::NotFound | Kind::NameInUse | Kind::InUse | Kind::WrongState | Kind::Invalid => {
+            Ok(ProbeOutcome::NotChecked(format!("{}: {}", error.code, error.message)))
+        }
+    }
+}

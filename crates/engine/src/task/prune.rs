@@ -1,0 +1,195 @@
+//! A prune: look, decide, and write down what goes. Nothing is deleted here; the next plans do that, row by row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::decision::JobError;
+use amikeep_domain::id::AccountName;
+use amikeep_domain::plan::PruneAction;
+use amikeep_domain::policy::saturating_add;
+use amikeep_domain::prune::{Clock, KnownImage, KnownState, OwnedImage, PrunedImage};
+use amikeep_domain::retention::Verdict;
+use amikeep_ledger::{LedgerError, ListingRecord, NewDeletion, PruneRecord, StrayImage, StrayState};
+use tracing::{error, info, warn};
+
+use crate::context::Context;
+use crate::error::EngineError;
+use crate::prune::{PrunePreview, PruneScope, look};
+use crate::report::{Pruned, Report};
+
+/// The jobs that are summed up in one transaction, and in one prune.
+const SUMMARISED_PER_COMMIT: usize = 200;
+const SUMMARISED_PER_PRUNE: usize = 10_000;
+
+pub(crate) async fn prune<C: Cloud>(ctx: &Context<C>, action: PruneAction) -> Report {
+    let accounts: BTreeSet<AccountName> = action.accounts.keys().cloned().collect();
+    let scope = PruneScope { accounts, policy: action.policy.clone(), released: action.released.clone() };
+    let pruned = match look(ctx, &scope).await {
+        Ok(preview) => record(ctx, &action, preview).await,
+        Err(EngineError::Ledger(error)) => Err(error),
+        Err(error) => {
+            error!("a prune did not come to its end: {error}");
+            Ok(Pruned::default())
+        }
+    };
+    Report::Pruned { accounts: action.accounts.into_keys().collect(), pruned }
+}
+
+async fn record<C: Cloud>(
+    ctx: &Context<C>,
+    action: &PruneAction,
+    preview: PrunePreview,
+) -> Result<Pruned, LedgerError> {
+    let failed = preview.failed.clone();
+    if preview.listings.is_empty() {
+        if let Some(request) = action.request {
+            let why = failed.iter().map(|(account, why)| format!("account {account}: {why}"));
+            let why = why.collect::<Vec<_>>().join("; ");
+            let error = JobError::new("account_unavailable", why, "see `amikeep check --online`");
+            ctx.ledger.record_request_refused(request, &error, ctx.now()).await?;
+        }
+        return Ok(Pruned { failed, ..Pruned::default() });
+    }
+    tell(&preview);
+    if let Clock::Unsound { why } = &preview.clock {
+        // Not even what was seen is written down: its times would be wrong.
+        if let Some(request) = action.request {
+            let error = JobError::new("clock", why, "set the clock of this host, then prune again");
+            ctx.ledger.record_request_refused(request, &error, ctx.now()).await?;
+        }
+        let pruned_to = pruned_to(action, &preview);
+        return Ok(Pruned { failed, pruned_to, ..Pruned::default() });
+    }
+    let record = prune_record(ctx, action, &preview);
+    let recorded = ctx.ledger.record_prune(&record).await?;
+    for skipped in &recorded.skipped {
+        warn!(image_id = %skipped.image, "{} changed while the prune was planned and is left for the next", skipped.image);
+    }
+    for deletion in &recorded.deletions {
+        info!(
+            image_id = %deletion.image, policy = %deletion.policy, instance_id = %deletion.instance,
+            "{} of {} goes: {}", deletion.image, deletion.instance, deletion.reason
+        );
+    }
+    if action.request.is_none() {
+        summarise(ctx).await?;
+    }
+    let pruned_to = pruned_to(action, &preview);
+    Ok(Pruned { failed, deletions: recorded.deletions, pruned_to })
+}
+
+/// The new cursors: of every account that was listed, also by another name.
+fn pruned_to(action: &PruneAction, preview: &PrunePreview) -> BTreeMap<AccountName, jiff::Timestamp> {
+    let listed = preview.account_ids.keys();
+    listed.filter_map(|name| Some((name.clone(), (*action.accounts.get(name)?)?))).collect()
+}
+
+fn prune_record<C: Cloud>(ctx: &Context<C>, action: &PruneAction, preview: &PrunePreview) -> PruneRecord {
+    let count = |word: &str| preview.plan.images.iter().filter(|it| it.verdict.as_str() == word).count() as u64;
+    let listings = preview.account_ids.iter().filter_map(|(name, id)| {
+        let region = &ctx.policy_set().accounts.get(name)?.region;
+        let listing = preview.listings.iter().find(|it| it.account == *id && it.region == *region)?;
+        Some(ListingRecord {
+            account_name: name.clone(),
+            account: id.clone(),
+            region: region.clone(),
+            seen: listing.images.iter().map(|(id, image)| (id.clone(), image.is_pinned())).collect(),
+            listed_at: listing.began_at,
+            missing_before: saturating_add(listing.began_at, -ctx.visibility_lag(name)),
+            pruned_to: action.accounts.get(name).copied().flatten(),
+        })
+    });
+    PruneRecord {
+        request: action.request,
+        policy: action.policy.clone(),
+        planned_at: ctx.now(),
+        listings: listings.collect(),
+        kept: count("keep"),
+        held: count("held"),
+        notes: notes(preview),
+        deletions: preview.plan.targets().filter_map(|(image, target)| new_deletion(ctx, image, target)).collect(),
+    }
+}
+
+fn new_deletion<C: Cloud>(ctx: &Context<C>, image: &PrunedImage, target: &OwnedImage) -> Option<NewDeletion> {
+    let known = &image.known;
+    let Verdict::Delete(reason) = &image.verdict else { return None };
+    let stray = if image.is_stray { Some(stray(known)?) } else { None };
+    Some(NewDeletion {
+        id: ctx.new_deletion_id(),
+        image: target.image().clone(),
+        job: known.job,
+        policy: known.policy.clone(),
+        account: known.account.clone(),
+        account_name: known.account_name.clone(),
+        region: known.region.clone(),
+        instance: known.instance.clone(),
+        snapshots: target.snapshots().to_vec(),
+        reason: reason.to_string(),
+        stray,
+    })
+}
+
+/// `None` for one whose name is not a name that amikeep gives.
+fn stray(known: &KnownImage) -> Option<StrayImage> {
+    Some(StrayImage {
+        name: known.name.parse().ok()?,
+        class: known.class.clone(),
+        state: if known.state == KnownState::Missing { StrayState::Missing } else { StrayState::Failed },
+        first_seen_at: known.first_seen_at,
+        last_seen_at: known.last_seen_at,
+    })
+}
+
+/// What a person should hear of besides the images.
+fn notes(preview: &PrunePreview) -> Vec<String> {
+    let failed = preview.failed.iter().map(|(account, why)| format!("account {account} was left out: {why}"));
+    let over = preview.plan.over_limit.iter().map(|(policy, over)| format!("policy {policy}: {over}"));
+    let clock = match &preview.clock {
+        Clock::Sound => None,
+        Clock::Unsound { why } => Some(format!("nothing is deleted by a clock that makes no sense: {why}")),
+    };
+    let unknown = match preview.plan.unknown.as_slice() {
+        [] => None,
+        images => {
+            let ids = images.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Some(format!("the ledger knows nothing of {ids}, which carry the owner's tag; they are left alone"))
+        }
+    };
+    failed.chain(over).chain(clock).chain(unknown).collect()
+}
+
+/// The lines of the log: once per prune and kind.
+fn tell(preview: &PrunePreview) {
+    for (policy, over) in &preview.plan.over_limit {
+        error!(
+            policy = %policy, planned = over.planned, deleted = over.limit.deleted, max_deletes = over.limit.max_deletes,
+            "nothing of policy {policy} is deleted: {over}; if that is meant, `amikeep prune --policy {policy} --yes` \
+             releases it"
+        );
+    }
+    if let Clock::Unsound { why } = &preview.clock {
+        error!("nothing is deleted by a clock that makes no sense: {why}");
+    }
+    if !preview.plan.unknown.is_empty() {
+        let n = preview.plan.unknown.len();
+        warn!(images = ?preview.plan.unknown, "{n} image(s) carry the owner's tag and are not in the ledger; they are left alone");
+    }
+}
+
+/// Sums up what is older than `history_keep`, some of it at a time.
+async fn summarise<C: Cloud>(ctx: &Context<C>) -> Result<(), LedgerError> {
+    let before = saturating_add(ctx.now(), -ctx.policy_set().history_keep);
+    let mut jobs = 0;
+    while jobs < SUMMARISED_PER_PRUNE {
+        let summarised = ctx.ledger.summarise(before, SUMMARISED_PER_COMMIT).await?;
+        if summarised.is_empty() {
+            break;
+        }
+        jobs += summarised.jobs.max(1);
+    }
+    if 0 < jobs {
+        info!(jobs, "{jobs} job(s) from before {before} were summed up");
+    }
+    Ok(())
+}

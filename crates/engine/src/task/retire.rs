@@ -1,0 +1,150 @@
+//! Carrying deletions out: look once more, deregister, and see every snapshot gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use amikeep_cloud::{Action, Cloud, CloudError, ImageQuery, SnapshotQuery, VALUES_PER_FILTER_MAX};
+use amikeep_domain::id::{AccountName, DeletionId, ImageId, SnapshotId};
+use amikeep_domain::plan::Reading;
+use amikeep_domain::prune::{Deletion, DeletionEvent, DeletionState, ListedImage};
+use amikeep_ledger::LedgerError;
+
+use crate::context::Context;
+use crate::judge::{after_look, judge_retired, judge_snapshots};
+use crate::outcome::log_deletion;
+use crate::prune::list::listed_image;
+use crate::report::{Report, Retired};
+
+/// Deregisters images, one after the other. Each outcome is written down before the next call.
+pub(crate) async fn retire_images<C: Cloud>(
+    ctx: &Context<C>,
+    account: AccountName,
+    deletions: Vec<Deletion>,
+) -> Report {
+    let asked: Vec<DeletionId> = deletions.iter().map(|deletion| deletion.id).collect();
+    let mut retired = Retired::default();
+    match observe_images(ctx, &account, &deletions).await {
+        Err(error) => retired.error = Some(error),
+        Ok(listed) => {
+            for deletion in deletions {
+                let event = retire(ctx, &account, &deletion, listed.get(&deletion.image)).await;
+                if !record(ctx, deletion, &event, &mut retired).await {
+                    break;
+                }
+            }
+        }
+    }
+    Report::Retired { account, reading: Reading::Retiring, asked, retired }
+}
+
+async fn observe_images<C: Cloud>(
+    ctx: &Context<C>,
+    account: &AccountName,
+    deletions: &[Deletion],
+) -> Result<BTreeMap<ImageId, ListedImage>, CloudError> {
+    let ids: Vec<ImageId> = deletions.iter().map(|deletion| deletion.image.clone()).collect();
+    let ask = |cloud: Arc<C>| async move { cloud.observe_images(ImageQuery::Ids(ids)).await };
+    let images = ctx.call(account, Action::DescribeImages, ask).await?;
+    Ok(images.into_iter().filter_map(listed_image).collect())
+}
+
+async fn retire<C: Cloud>(
+    ctx: &Context<C>,
+    account: &AccountName,
+    deletion: &Deletion,
+    listed: Option<&ListedImage>,
+) -> DeletionEvent {
+    if let Some(event) = after_look(deletion, listed, &ctx.policy_set().owner, ctx.now()) {
+        return event;
+    }
+    let image = deletion.image.clone();
+    let ask = |cloud: Arc<C>| async move { cloud.retire_image(image).await };
+    let answer = ctx.call(account, Action::DeregisterImage, ask).await;
+    judge_retired(deletion, answer, ctx.now())
+}
+
+/// Looks which snapshots are left and asks those to go.
+pub(crate) async fn delete_snapshots<C: Cloud>(
+    ctx: &Context<C>,
+    account: AccountName,
+    deletions: Vec<Deletion>,
+) -> Report {
+    let asked: Vec<DeletionId> = deletions.iter().map(|deletion| deletion.id).collect();
+    let mut retired = Retired::default();
+    match observe_snapshots(ctx, &account, &deletions).await {
+        Err(error) => retired.error = Some(error),
+        Ok(there) => {
+            for deletion in deletions {
+                let event = check(ctx, &account, &deletion, &there).await;
+                if !record(ctx, deletion, &event, &mut retired).await {
+                    break;
+                }
+            }
+        }
+    }
+    Report::Retired { account, reading: Reading::Snapshots, asked, retired }
+}
+
+fn left_of(deletion: &Deletion) -> Vec<SnapshotId> {
+    match &deletion.state {
+        DeletionState::SnapshotsLeft { left, .. } => left.iter().map(|it| it.snapshot.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+async fn observe_snapshots<C: Cloud>(
+    ctx: &Context<C>,
+    account: &AccountName,
+    deletions: &[Deletion],
+) -> Result<BTreeSet<SnapshotId>, CloudError> {
+    let wanted: Vec<SnapshotId> = deletions.iter().flat_map(left_of).collect();
+    let mut there = BTreeSet::new();
+    for ids in wanted.chunks(VALUES_PER_FILTER_MAX) {
+        let query = SnapshotQuery::Ids(ids.to_vec());
+        let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(query).await };
+        let seen = ctx.call(account, Action::DescribeSnapshots, ask).await?;
+        there.extend(seen.into_iter().map(|snapshot| snapshot.id));
+    }
+    Ok(there)
+}
+
+async fn check<C: Cloud>(
+    ctx: &Context<C>,
+    account: &AccountName,
+    deletion: &Deletion,
+    there: &BTreeSet<SnapshotId>,
+) -> DeletionEvent {
+    let mut answers = Vec::new();
+    for snapshot in left_of(deletion) {
+        let answer = if there.contains(&snapshot) {
+            let id = snapshot.clone();
+            let ask = |cloud: Arc<C>| async move { cloud.delete_snapshot(id).await };
+            Some(ctx.call(account, Action::DeleteSnapshot, ask).await)
+        } else {
+            None
+        };
+        answers.push((snapshot, answer));
+    }
+    judge_snapshots(deletion, answers, ctx.now())
+}
+
+/// Writes an event down; false if the ledger failed, and then nothing more is asked of EC2.
+pub(crate) async fn record<C: Cloud>(
+    ctx: &Context<C>,
+    deletion: Deletion,
+    event: &DeletionEvent,
+    retired: &mut Retired,
+) -> bool {
+    let result: Result<Deletion, LedgerError> = ctx.ledger.record_deletion_event(&deletion, event, ctx.now()).await;
+    match result {
+        Ok(after) => {
+            log_deletion(&deletion, event);
+            retired.moved.push(after);
+            true
+        }
+        Err(error) => {
+            retired.failed = Some(error);
+            false
+        }
+    }
+}
