@@ -107,12 +107,16 @@ pub(crate) enum Command {
     #[command(long_about = help::PAUSE, after_help = help::PAUSE_EXAMPLES)]
     Pause(PauseArgs),
     /// Ends a pause; what fell into it stays skipped
+    #[command(long_about = help::RESUME)]
     Resume(ResumeArgs),
     /// Cancels a job whose image was not asked for yet
+    #[command(long_about = help::CANCEL)]
     Cancel(CancelArgs),
     /// Keeps an image whatever the rules say, until it is unpinned
+    #[command(long_about = help::PIN)]
     Pin(PinArgs),
     /// Lets the rules decide about an image again
+    #[command(long_about = help::UNPIN)]
     Unpin(PinArgs),
     /// Tries retention rules on a list of times, without EC2 and without a configuration
     #[command(long_about = help::SIMULATE, after_help = help::SIMULATE_EXAMPLES)]

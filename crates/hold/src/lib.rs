@@ -5,7 +5,7 @@
 //! here logs, and nothing here needs a runtime.
 //!
 //! In the order of a hold:
-//! 1. [`observe`] and [`check`] say which paths may be frozen, or every reason why not.
+//! 1. [`observe()`] and [`check()`] say which paths may be frozen, or every reason why not.
 //! 2. [`OpenMount::open`] opens them, and [`Guard::start`] starts the process that will see to their thaw.
 //! 3. [`Guard::prepare`] finds out whether they take writes and flushes them; [`Hooks::enter`] runs what comes before.
 //! 4. [`Guard::records`] go into the ledger.

@@ -14,6 +14,7 @@ pub mod pause;
 pub mod plan;
 pub mod prune;
 pub mod simulate;
+pub mod summary;
 pub mod table;
 mod text;
 

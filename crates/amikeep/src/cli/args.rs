@@ -91,6 +91,9 @@ pub(crate) struct HistoryArgs {
     /// Lists fires in place of jobs: also those that matched no instance, or were missed
     #[arg(long, conflicts_with_all = ["instance", "state"])]
     pub(crate) fires: bool,
+    /// Lists sums by month of the jobs that are older than `history_keep`
+    #[arg(long, conflicts_with_all = ["fires", "state", "since", "until", "cursor"])]
+    pub(crate) summary: bool,
 }
 
 /// Options of `show`.

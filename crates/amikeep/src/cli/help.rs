@@ -98,8 +98,9 @@ States: queued, preparing, holding, capturing, pending (EC2 makes the image), fi
 skipped. The grade says how consistent an image really is, from the best: offline (stopped), clean (rebooted), \
 application (frozen, the application was told), filesystem (frozen), crash (as after a power cut).
 
-With --fires it lists fires in place of jobs: `ran`, `no-match` (the policy matched no instance, so there is no backup) \
-and `missed` (amikeep was not running). Spans such as 24h count back from now.";
+With --fires it lists fires in place of jobs: `ran`, `no-match` (the policy matched no instance, so there is no backup), \
+`missed` (amikeep was not running) and `skipped` (it fell into a pause). With --summary it lists sums by month of what is \
+older than `history_keep`. Spans such as 24h count back from now.";
 
 pub(super) const HISTORY_EXAMPLES: &str = "\
 Examples:
@@ -151,6 +152,25 @@ Examples:
   amikeep pause                                                     what is paused
   amikeep pause --policy db-nightly --until 6h --reason migration
   amikeep resume --policy db-nightly";
+
+pub(super) const RESUME: &str = "\
+Ends a pause of exactly this policy, of this instance or of everything.
+
+Fires that fell into the pause stay skipped; the next one runs at its time. `amikeep pause` lists what is paused.";
+
+pub(super) const CANCEL: &str = "\
+Cancels a job that waits: for its jitter, for another image of its instance, or for its next try.
+
+A job whose image has been asked for cannot be cancelled, since EC2 takes no such request back. JOB is the id, or the last \
+part of it as the tables of `amikeep history` show it.";
+
+pub(super) const PIN: &str = "\
+Puts the tag `amikeep:pin` on an image: it is kept whatever the rules say. The verdicts of other images do not change.
+
+Setting the tag in the console does the same.";
+
+pub(super) const UNPIN: &str = "\
+Removes the tag `amikeep:pin` from an image: the rules decide about it again, and the next prune may delete it.";
 
 pub(super) const IMAGES: &str = "\
 Lists the images that exist, newest first within each series: since when, how good, and which rules of `keep` hold them.

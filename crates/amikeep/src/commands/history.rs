@@ -14,6 +14,9 @@ use crate::exit::{Exit, UsageError};
 
 pub(crate) async fn run(args: &HistoryArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let records = ctx.load_records()?;
+    if args.summary {
+        return list_sums(args, &open(args, &records).await?, ctx).await;
+    }
     let span = Span::new(args, ctx.now())?;
     // What was typed is judged before the ledger is looked for.
     if args.fires {
@@ -31,6 +34,17 @@ async fn open(args: &HistoryArgs, records: &Records) -> anyhow::Result<Ledger> {
         known::check_policy(&ledger, args.policy.as_ref(), configured).await?;
     }
     Ok(ledger)
+}
+
+async fn list_sums(args: &HistoryArgs, ledger: &Ledger, ctx: &Ctx) -> anyhow::Result<Exit> {
+    let jobs = ledger.summaries(args.policy.as_ref(), args.instance.as_ref()).await?;
+    let fires = ledger.fire_summaries(args.policy.as_ref()).await?;
+    let summary = view::summary::Summary::new(&jobs, &fires);
+    ctx.output.print(ctx, &summary, || view::summary::table(&summary.months))?;
+    if ctx.format == Format::Table && summary.months.is_empty() {
+        ctx.tell("no job is older than `history_keep` and without an image; all of them are listed one by one");
+    }
+    Ok(Exit::Done)
 }
 
 async fn list_jobs(

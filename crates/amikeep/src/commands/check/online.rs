@@ -120,10 +120,31 @@ async fn ask_account(
     }
     for action in Action::ALL {
         let outcome = cloud.probe(action, instance.clone()).await;
-        asked.problems.extend(problem(action, &outcome, &identity.arn));
+        let found = problem(action, &outcome, &identity.arn);
+        match cost_of_missing(action) {
+            Some(cost) => {
+                asked.doubts.extend(found.map(|it| Problem { message: format!("{}: {cost}", it.message), ..it }));
+            }
+            None => asked.problems.extend(found),
+        }
         asked.account.permissions.push(permission(action, outcome));
     }
     asked
+}
+
+/// What does not work without a permission, where backups do. It is a warning: a policy that is tied to tags refuses ids
+/// that do not exist, so that what pruning needs cannot be asked about before there is an image.
+fn cost_of_missing(action: Action) -> Option<&'static str> {
+    match action {
+        Action::DeregisterImage => Some("without it pruning deletes nothing"),
+        Action::DeleteSnapshot => Some("without it pruning leaves the snapshots"),
+        Action::DeleteTags => Some("without it `amikeep unpin` does not work"),
+        Action::DescribeImageReferences => Some("without it every image counts as in use, and pruning deletes nothing"),
+        Action::DescribeLaunchTemplates | Action::DescribeLaunchTemplateVersions => {
+            Some("it is needed only where EC2 does not know DescribeImageReferences")
+        }
+        _ => None,
+    }
 }
 
 /// How many instances each policy of the account would image if it fired now.
