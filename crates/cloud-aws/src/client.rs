@@ -53,8 +53,6 @@ pub struct AwsCloud {
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) instance_types: InstanceTypes,
     pub(crate) endpoint_time: EndpointTime,
-    /// Whether AWS itself answers: neither the account nor the SDK's own settings name another endpoint.
-    pub(crate) is_at_aws: bool,
     /// Whether the endpoint refused the parameter `IncludeDisabled` as unknown.
     pub(crate) lacks_include_disabled: AtomicBool,
     /// Whether the endpoint refused the parameter `DeleteAssociatedSnapshots` as unknown.
@@ -116,7 +114,6 @@ impl AwsCloud {
             writes: aws_sdk_ec2::Client::from_conf(once.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             endpoint_time,
-            is_at_aws: config.endpoint_url().is_none(),
             instance_types: InstanceTypes::default(),
             lacks_include_disabled: AtomicBool::new(false),
             lacks_associated_snapshots: AtomicBool::new(false),

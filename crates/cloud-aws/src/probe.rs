@@ -3,16 +3,15 @@
 //! A question is put the way the real call is made, with the same client, tags and parameters, since a permission may
 //! depend on any of them.
 //!
-//! The one thing that differs is what the question is about. To ask about deleting names a backup, and `DryRun` alone
-//! stands between the question and its deletion. AWS keeps that promise; of another endpoint nothing is known, so there
-//! the question names what does not exist.
+//! The one thing that differs is what the question about a deletion names: something that does not exist. Were it a
+//! backup, `DryRun` alone would stand between the question and its deletion, and which endpoint answers is decided by
+//! more than the configuration that is seen here. What cannot be told that way is not checked.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use amikeep_cloud::{
     Action, CloudError, CloudErrorKind, ImageQuery, ImageRequest, ProbeOutcome, Reboot, ResourceId, SeenImage,
-    SnapshotQuery,
 };
 use amikeep_domain::id::InstanceId;
 use amikeep_domain::tags;
@@ -121,24 +120,19 @@ impl AwsCloud {
     }
 
     async fn ask_to_deregister_image(&self) -> Result<ProbeOutcome, CloudError> {
-        let images = if self.is_at_aws { self.own_images().await? } else { Vec::new() };
-        let own = images.first().map(|image| image.id.as_str());
         let call = self.call(Action::DeregisterImage);
         let delete_snapshots = !self.lacks_associated_snapshots.load(Ordering::Relaxed);
-        let request = self.writes.deregister_image().image_id(own.unwrap_or(NO_IMAGE));
+        let request = self.writes.deregister_image().image_id(NO_IMAGE);
         let request = request.set_delete_associated_snapshots(delete_snapshots.then_some(true)).dry_run(true);
         let answer = request.customize().interceptor(call.watch()).send().await;
-        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), own, NO_IMAGE)
+        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_IMAGE)
     }
 
     async fn ask_to_delete_snapshot(&self) -> Result<ProbeOutcome, CloudError> {
-        let query = SnapshotQuery::Owner(self.account.owner.clone());
-        let snapshots = if self.is_at_aws { self.snapshots(&query).await? } else { Vec::new() };
-        let own = snapshots.first().map(|snapshot| snapshot.id.as_str());
         let call = self.call(Action::DeleteSnapshot);
-        let request = self.writes.delete_snapshot().snapshot_id(own.unwrap_or(NO_SNAPSHOT)).dry_run(true);
+        let request = self.writes.delete_snapshot().snapshot_id(NO_SNAPSHOT).dry_run(true);
         let answer = request.customize().interceptor(call.watch()).send().await;
-        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), own, NO_SNAPSHOT)
+        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_SNAPSHOT)
     }
 
     async fn ask_to_describe_image_references(&self) -> Result<ProbeOutcome, CloudError> {
@@ -159,18 +153,15 @@ impl AwsCloud {
     }
 }
 
-/// What the answer means to the question whether `own` may be deleted, or what does not exist where there is no own.
-fn about_deleting(
-    answer: Result<(), CloudError>,
-    own: Option<&str>,
-    nothing: &str,
-) -> Result<ProbeOutcome, CloudError> {
+/// What the answer means to a question about the deletion of `nothing`, which does not exist. A permission that is tied
+/// to a tag refuses it as well as none at all, so that a refusal tells nothing.
+fn about_deleting(answer: Result<(), CloudError>, nothing: &str) -> Result<ProbeOutcome, CloudError> {
     let outcome = match answer {
         Ok(()) => return Ok(not_checked("the endpoint ignored DryRun")),
         answer => understood(answer)?,
     };
     match outcome {
-        ProbeOutcome::Denied(message) if own.is_none() => Ok(ProbeOutcome::Denied(format!(
+        ProbeOutcome::Denied(message) => Ok(not_checked(&format!(
             "{message} (asked about {nothing}, which does not exist: a permission that is tied to a tag says no to it)"
         ))),
         outcome => Ok(outcome),
