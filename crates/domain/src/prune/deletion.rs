@@ -39,7 +39,7 @@ pub struct Deletion {
     pub reason: String,
     /// When that was decided.
     pub planned_at: Timestamp,
-    /// How often something was asked of EC2.
+    /// How many steps it has taken, the failed ones included.
     pub attempts: u32,
     /// Where it is.
     pub state: DeletionState,

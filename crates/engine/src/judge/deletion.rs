@@ -137,7 +137,8 @@ pub(crate) fn judge_snapshots(
 }
 
 fn refused_wait(attempts: u32) -> SignedDuration {
-    REFUSED_RETRY_MIN.saturating_mul(1 << attempts.min(5)).min(DELETION_RETRY_MAX)
+    // The first step of a deletion was the image itself.
+    REFUSED_RETRY_MIN.saturating_mul(1 << attempts.saturating_sub(1).min(5)).min(DELETION_RETRY_MAX)
 }
 
 #[cfg(test)]
@@ -227,7 +228,7 @@ mod tests {
             let DeletionEvent::SnapshotsChecked { left, retry_at } = event else { panic!("it was checked") };
             (left.len(), retry_at.duration_since(now).as_hours())
         };
-        assert_eq!([waits(0), waits(1), waits(2), waits(9)], [(1, 1), (1, 2), (1, 4), (1, 24)]);
+        assert_eq!([waits(1), waits(2), waits(3), waits(9)], [(1, 1), (1, 2), (1, 4), (1, 24)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use amikeep_domain::id::{ImageId, SnapshotId};
 use amikeep_domain::prune::DeletionStateName;
 use amikeep_ec2_sim::{
-    Action, ApiError, Fault, FaultOutcome, ImageState, InstanceSpec, LaunchTemplateSpec, Place, RegisterImage,
+    Action, ApiError, Fault, FaultOutcome, ImageState, InstanceSpec, LaunchTemplateSpec, NewTag, Place, RegisterImage,
     Request as Ec2Request, SnapshotDeletion, SnapshotMapping,
 };
 use amikeep_engine::{PruneScope, SeededRandom, preview_prune};
@@ -368,6 +368,25 @@ async fn a_pinned_image_stays_until_it_is_unpinned() {
     house.run_until(&mut engine, "2026-11-25T01:50:00Z").await;
     let days: Vec<String> = left(&house).into_iter().map(|(day, _)| day).collect();
     assert_eq!(days, ["24"]);
+}
+
+#[tokio::test]
+async fn an_image_that_is_pinned_after_the_decision_stays() {
+    let mut house = house("last=1");
+    house.live_until("2026-11-23T02:15:00Z").await;
+    house.world.plan_fault(Fault::on(Action::DeregisterImage, FaultOutcome::Throttle));
+    let mut engine = house.engine().await;
+    house.run_until(&mut engine, "2026-11-23T02:30:00Z").await;
+    let first = house.world.images()[0].id.clone();
+    assert_eq!(row(&mut house, &first).await.state, ImageRowState::Deleting, "it is decided and not done");
+    let tag = NewTag { key: "amikeep:pin".to_owned(), value: "by hand".to_owned() };
+    house.call(Ec2Request::CreateTags { resources: vec![first.to_string()], tags: vec![tag] });
+    house.run_until(&mut engine, "2026-11-23T06:00:00Z").await;
+    drop(engine);
+    assert!(house.world.deletions().is_empty());
+    let row = row(&mut house, &first).await;
+    assert_eq!((row.state, row.pinned), (ImageRowState::Available, true));
+    assert!(words(&mut house, &row).await.contains(&"deletion-withdrawn".to_owned()));
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //!
 //! `AMIKEEP_SIM_SEEDS` says how many seeds are tried, beginning with `AMIKEEP_SIM_SEED`, and `AMIKEEP_SIM_NIGHTS` how many
 //! nights each of them has trouble; the failing one is in the message of
-//! the failure. Seeds that failed once are tried always.
+//! the failure. Seeds that failed once are tried always. Tasks and the database's thread run beside each other, so a seed
+//! fixes what people and EC2 do and not every order of events: a failure may need some runs to come back.
 
 use std::collections::{BTreeMap, BTreeSet};
 

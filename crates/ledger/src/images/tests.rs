@@ -114,8 +114,27 @@ async fn a_complete_listing_says_what_is_missing_and_what_came_back() {
     assert_eq!(seen, [at("2026-11-22T03:00:00Z"), at("2026-11-22T02:00:00Z"), at("2026-11-22T02:00:00Z")]);
     list(&fixture, &[(1, false), (2, false)], "2026-11-22T04:00:00Z").await;
     assert_eq!(states().await, [(Available, false), (Available, false), (Missing, false)]);
+    let since = async || images(&fixture).await.into_iter().map(|it| it.missing_since).collect::<Vec<_>>();
+    assert_eq!(since().await, [None, None, Some(at("2026-11-22T03:00:00Z"))], "what came back is missing no longer");
     list(&fixture, &[], "2026-11-22T05:00:00Z").await;
     assert_eq!(states().await, [(Missing, false), (Missing, false), (Missing, false)]);
+    // Since when it is missing, and not when it was last seen; the second had come back in between.
+    let (first, third) = (Some(at("2026-11-22T05:00:00Z")), Some(at("2026-11-22T03:00:00Z")));
+    assert_eq!(since().await, [first, first, third]);
+}
+
+/// The host's clock was a year ahead for one listing.
+#[tokio::test]
+async fn a_listing_from_the_future_hides_no_absence_when_the_clock_is_right_again() {
+    let fixture = Fixture::new().await;
+    fixture.succeeded(1).await;
+    list(&fixture, &[], "2026-11-22T03:00:00Z").await;
+    list(&fixture, &[(1, false)], "2027-11-22T02:00:00Z").await;
+    assert_eq!(images(&fixture).await[0].last_seen_at, at("2027-11-22T02:00:00Z"));
+    list(&fixture, &[], "2026-11-22T05:00:00Z").await;
+    let row = images(&fixture).await.remove(0);
+    assert_eq!((row.state, row.missing_since), (Missing, Some(at("2026-11-22T05:00:00Z"))));
+    assert_eq!(row.last_seen_at, at("2026-11-22T05:00:00Z"), "not later than when it was noticed");
 }
 
 #[tokio::test]
