@@ -93,6 +93,16 @@ async fn a_daemon_prunes_pins_pauses_and_resumes_when_it_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_can_be_paused_before_there_is_a_ledger_and_a_typo_cannot() {
+    let site = Site::new(world().instance(spec(1)), &policy("nightly", "stateless", NEVER_NOW, "")).await;
+    let ran = site.run(&["pause", "--policy", "nightly", "--until", "6h", "--format", "json"]).await;
+    assert_eq!((ran.code, ran.json()["pauses"][0]["policy"].as_str()), (0, Some("nightly")), "{ran:?}");
+    let ran = site.run(&["pause", "--policy", "nigthly"]).await;
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("nigthly") && ran.stderr.contains("nightly"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_has_ended_cannot_be_cancelled() {
     let site = site(1, "").await;
     let history = site.run(&["history", "--format", "json"]).await;

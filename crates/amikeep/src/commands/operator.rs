@@ -1,5 +1,7 @@
 //! `pause`, `resume`, `cancel`, `pin` and `unpin`: what operators stop, take back, or want kept.
 
+use std::collections::BTreeSet;
+
 use amikeep_domain::id::{ImageId, JobId};
 use amikeep_domain::pause::PauseScope;
 use amikeep_ledger::{Ledger, RequestKind};
@@ -132,7 +134,11 @@ async fn print_pauses(ctx: &Ctx, ledger: &Ledger) -> anyhow::Result<()> {
 async fn check_scope(scope: &PauseScope, ctx: &Ctx) -> anyhow::Result<()> {
     let PauseScope::Policy(policy) = scope else { return Ok(()) };
     let config = ctx.load_config()?.config;
-    let configured = config.policy_set.policies.keys().cloned().collect();
+    let configured: BTreeSet<_> = config.policy_set.policies.keys().cloned().collect();
+    if configured.contains(policy) {
+        // There may be no ledger yet: a pause is also a way to begin quietly.
+        return Ok(());
+    }
     let ledger = open_ledger(&config.daemon.database).await?;
     known::check_policy(&ledger, Some(policy), &configured).await
 }

@@ -157,7 +157,7 @@ pub(crate) fn tell(ctx: &Ctx, ended: &Ended) -> Exit {
             Exit::Failed
         }
         Ended::Left => {
-            ctx.tell("left as it is; the daemon goes on with it");
+            ctx.tell("not waited for any more; the daemon goes on with it, or the next one that is started");
             Exit::Failed
         }
     }

@@ -132,7 +132,8 @@ fn print_plan(ctx: &Ctx, answer: &view::prune::Pruned) -> anyhow::Result<()> {
     }
     let count = |verdict| answer.images.iter().filter(|it| it.verdict == Some(verdict)).count();
     let (keep, delete, held) = (count("keep"), count("delete"), count("held"));
-    Ok(ctx.output.line(&format!("\n{keep} kept, {delete} to delete, {held} held"))?)
+    let gap = if answer.images.is_empty() { "" } else { "\n" };
+    Ok(ctx.output.line(&format!("{gap}{keep} kept, {delete} to delete, {held} held"))?)
 }
 
 fn print_outcome(ctx: &Ctx, answer: &view::prune::Pruned) -> anyhow::Result<()> {
