@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::bench::Figure;
+use crate::bench::figure::Figure;
 use crate::process;
 
 pub(super) fn run(root: &Path) -> anyhow::Result<Vec<Figure>> {
@@ -25,8 +25,8 @@ pub(super) fn run(root: &Path) -> anyhow::Result<Vec<Figure>> {
     let (repeated, again) = process::timed(|| shell(demo, &clone));
     repeated?;
     Ok(vec![
-        Figure { name: "clone to end of demo", took: to_clone + to_end },
-        Figure { name: "the demo again", took: again },
+        Figure::new("clone to end of demo", (to_clone + to_end).as_secs_f64(), "s"),
+        Figure::new("the demo again", again.as_secs_f64(), "s"),
     ])
 }
 

@@ -90,6 +90,13 @@ fn every_forbidden_word_is_found_also_in_comments() {
 }
 
 #[test]
+fn a_benchmark_alone_may_wait_for_time() {
+    let text = format!("//! X.\n{}(IDLE_FOR);\n", concat!("thread::", "sleep"));
+    assert_eq!(found("xtask/src/bench/daemon.rs", &text), nothing());
+    assert_eq!(found("xtask/src/process.rs", &text).len(), 1);
+}
+
+#[test]
 fn a_longer_word_is_not_the_forbidden_one() {
     let text = format!(
         "//! X.\n// {}S, MY_{}, un{}\n",
