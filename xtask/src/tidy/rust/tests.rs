@@ -115,8 +115,9 @@ fn the_sdk_and_sql_are_named_in_their_own_crates_only() {
     assert_eq!(found("crates/engine/src/a.rs", sdk), [(2, "`aws_sdk_` outside cloud-aws".to_owned())]);
     assert_eq!(found("crates/cloud-aws/src/a.rs", sdk), nothing());
     let sql = "//! X.\nlet row = sqlx::query(SQL);\n";
-    assert_eq!(found("tests/it/main.rs", sql), [(2, "`sqlx::` outside ledger".to_owned())]);
+    assert_eq!(found("tests/it/main.rs", sql), [(2, "`sqlx::` outside ledger and hold".to_owned())]);
     assert_eq!(found("crates/ledger/src/a.rs", sql), nothing());
+    assert_eq!(found("crates/hold/src/a.rs", sql), nothing());
 }
 
 #[test]

@@ -55,13 +55,17 @@ pub(super) const FORBIDDEN: [Forbidden; 6] = [
     },
 ];
 
-/// Names in code that belong to one crate: the start of an identifier, the crate, and why.
-const RESERVED: [(&str, &str, &str); 5] = [
-    ("aws_config", "cloud-aws", SDK_WHY),
-    ("aws_credential_types", "cloud-aws", SDK_WHY),
-    ("aws_sdk_", "cloud-aws", SDK_WHY),
-    ("aws_smithy_", "cloud-aws", SDK_WHY),
-    ("sqlx::", "ledger", "the only SQL is the ledger's, so that another database can join it later"),
+/// Names in code that belong to some crates: the start of an identifier, the crates, and why.
+const RESERVED: [(&str, &[&str], &str); 5] = [
+    ("aws_config", &["cloud-aws"], SDK_WHY),
+    ("aws_credential_types", &["cloud-aws"], SDK_WHY),
+    ("aws_sdk_", &["cloud-aws"], SDK_WHY),
+    ("aws_smithy_", &["cloud-aws"], SDK_WHY),
+    (
+        "sqlx::",
+        &["ledger", "hold"],
+        "amikeep's own SQL is the ledger's, so that another database can join it later; hold speaks to the databases that it holds still",
+    ),
 ];
 
 const SDK_WHY: &str = "the SDK is behind one port, so that everything else builds and runs without it";
@@ -74,10 +78,10 @@ pub(super) fn check(source: &Source<'_>) -> Vec<Finding> {
         for word in FORBIDDEN.iter().filter(is_meant).filter(|word| holds(line, word.text)) {
             findings.push(source.finding(index, format!("`{}`", word.text), word.why, word.remedy));
         }
-        for (name, owner, why) in RESERVED {
-            if is_product(source.path) && crate_of(source.path) != owner && holds(code_of(line), name) {
-                let remedy = format!("move it to crates/{owner}");
-                findings.push(source.finding(index, format!("`{name}` outside {owner}"), why, remedy));
+        for (name, owners, why) in RESERVED {
+            if is_product(source.path) && !owners.contains(&crate_of(source.path)) && holds(code_of(line), name) {
+                let remedy = format!("move it to crates/{}", owners[0]);
+                findings.push(source.finding(index, format!("`{name}` outside {}", owners.join(" and ")), why, remedy));
             }
         }
     }
