@@ -5,7 +5,6 @@
 //! namespace, which is systemd-nspawn, and with that every process of the container.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -42,8 +41,6 @@ pub(crate) struct Ran {
 impl Container {
     /// Boots it, with these paths of the machine to be seen in it, and waits until its systemd has started everything.
     pub(crate) async fn boot(binds: &[(&Path, &str)]) -> Self {
-        let user = fs::metadata("/proc/self").unwrap().uid();
-        assert!(user == 0, "this test boots a container, which takes root; AMIKEEP_SKIP_SYSTEMD=1 leaves it out");
         let dir = TempDir::new().unwrap();
         let (place, console) = (dir.path().join("place"), dir.path().join("console.log"));
         fs::create_dir(&place).unwrap();

@@ -1,24 +1,25 @@
 //! The service under a real systemd: installed by the page, watched while it works, broken, upgraded and removed.
 //!
-//! It takes root and systemd-nspawn, and fails without; `AMIKEEP_SKIP_SYSTEMD=1` leaves it out. It must never run at
-//! the same time as a test that freezes or unmounts file systems: booting copies the mounts of the whole machine.
+//! It takes root and systemd-nspawn, and fails without; `AMIKEEP_SKIP_SYSTEMD=1` leaves it out. It waits for
+//! tests that freeze or unmount file systems: booting copies the mounts of the whole machine.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+#[path = "../alone.rs"]
+mod alone;
 mod container;
 mod host;
 mod install;
 mod life;
 mod page;
 
+use crate::alone::Alone;
 use crate::host::Host;
 
 /// One boot for all of it, in the order in which an operator meets it. Each step is named for what it proves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_does_what_the_install_page_says() {
-    if is_left_out() {
-        return;
-    }
+    let Some(_alone) = Alone::unless("AMIKEEP_SKIP_SYSTEMD", "1") else { return };
     let host = Host::boot().await;
 
     install::the_page_installs_a_service_that_only_its_user_and_root_can_read(&host);
@@ -49,13 +50,4 @@ fn every_block_that_the_page_says_is_run_is_run() {
     for title in titles {
         assert!(steps.contains(&format!("follow(\"{title}\")")), "nothing runs the block {title:?} of docs/install.md");
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one switch of this test")]
-fn is_left_out() -> bool {
-    let is_set = std::env::var("AMIKEEP_SKIP_SYSTEMD").is_ok_and(|value| value == "1");
-    if is_set {
-        eprintln!("NOT RUN: AMIKEEP_SKIP_SYSTEMD=1, so the service was not booted");
-    }
-    is_set
 }

@@ -1,5 +1,5 @@
-//! Tools that the checks use and the workspace does not build: the real `aws` command line, `cargo-deny`, and
-//! `systemd-nspawn`, which is the machine's own.
+//! Tools that the checks use and the workspace does not build: the real `aws` command line, `cargo-deny`, and what is the
+//! machine's own: `systemd-nspawn`, and what makes and mounts file systems.
 //!
 //! What is installed here is installed once, below `target/tools`, and nowhere else on the machine. The versions are
 //! pinned here, so that two machines judge alike.
@@ -17,6 +17,18 @@ pub(crate) const AWS_VARIABLE: &str = "AMIKEEP_TEST_AWS";
 
 /// The variable by which the test that boots the service is told to leave it, on a machine where it cannot.
 pub(crate) const SKIP_SYSTEMD_VARIABLE: &str = "AMIKEEP_SKIP_SYSTEMD";
+
+/// The variable by which the tests that mount file systems are told to leave it.
+pub(crate) const FILE_SYSTEMS_VARIABLE: &str = "AMIKEEP_FS_TESTS";
+
+/// The programs of those tests, each with its Debian package and something that it answers to at once.
+const FILE_SYSTEM_PROGRAMS: [(&str, &str, &str); 5] = [
+    ("mkfs.xfs", "xfsprogs", "-V"),
+    ("mkfs.ext4", "e2fsprogs", "-V"),
+    ("losetup", "mount", "--find"),
+    ("fsfreeze", "util-linux", "--version"),
+    ("redis-server", "redis-server", "--version"),
+];
 
 const AWS_CLI_VERSION: &str = "1.46.3";
 
@@ -56,9 +68,24 @@ pub(crate) fn install_aws(root: &Path) -> anyhow::Result<PathBuf> {
 pub(crate) fn check_nspawn(root: &Path) -> anyhow::Result<()> {
     process::answer(process::command("systemd-nspawn", root).arg("--version"))
         .context("systemd-nspawn is needed (Debian: systemd-container)")?;
+    check_root("a container is booted")
+}
+
+/// Whether this machine can make and mount file systems of its own: the programs and loop devices are there, and we are
+/// root.
+pub(crate) fn check_file_systems(root: &Path) -> anyhow::Result<()> {
+    check_root("a file system is mounted")?;
+    for (program, package, question) in FILE_SYSTEM_PROGRAMS {
+        process::answer(process::command(program, root).arg(question))
+            .with_context(|| format!("`{program} {question}` fails here (Debian: {package})"))?;
+    }
+    Ok(())
+}
+
+fn check_root(what: &str) -> anyhow::Result<()> {
     let user = fs::metadata("/proc/self").context("cannot see whose process this is")?.uid();
     if user != 0 {
-        bail!("a container is booted as root, and this is user {user}");
+        bail!("{what} as root, and this is user {user}");
     }
     Ok(())
 }

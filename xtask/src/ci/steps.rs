@@ -22,6 +22,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "doc", about: "the documentation builds, and every link in it leads somewhere", run: doc },
     Step { name: "tools", about: "what the end-to-end tests drive", run: install_tools },
     Step { name: "systemd", about: "what the service's test boots a container with", run: look_for_nspawn },
+    Step { name: "filesystems", about: "what tests of broken and frozen disks need", run: look_for_file_systems },
     Step { name: "test", about: "unit and end-to-end tests", run: test },
     Step { name: "doctest", about: "the examples in the documentation", run: doctest },
 ];
@@ -61,9 +62,9 @@ fn test(context: &Context<'_>) -> anyhow::Result<Outcome> {
     if context.missing_tool == MissingTool::Report && tools::check_nspawn(context.root).is_err() {
         command.env(tools::SKIP_SYSTEMD_VARIABLE, "1");
     }
-    // Nothing uses `hold` yet. Its tests freeze loop devices, which asks for packages that no other test needs.
-    command.env("AMIKEEP_FS_TESTS", "off");
-    println!("left out: the tests of amikeep-hold that freeze file systems; run them as root by themselves");
+    if context.missing_tool == MissingTool::Report && tools::check_file_systems(context.root).is_err() {
+        command.env(tools::FILE_SYSTEMS_VARIABLE, "off");
+    }
     process::run(&mut command)?;
     Ok(Outcome::Passed)
 }
@@ -90,6 +91,15 @@ fn look_for_nspawn(context: &Context<'_>) -> anyhow::Result<Outcome> {
         (Ok(()), _) => Ok(Outcome::Passed),
         (Err(error), MissingTool::Install) => Err(error),
         (Err(error), MissingTool::Report) => Ok(Outcome::NotRun(format!("the service was not booted: {error:#}"))),
+    }
+}
+
+/// As for the service's test.
+fn look_for_file_systems(context: &Context<'_>) -> anyhow::Result<Outcome> {
+    match (tools::check_file_systems(context.root), context.missing_tool) {
+        (Ok(()), _) => Ok(Outcome::Passed),
+        (Err(error), MissingTool::Install) => Err(error),
+        (Err(error), MissingTool::Report) => Ok(Outcome::NotRun(format!("no file system was mounted: {error:#}"))),
     }
 }
 

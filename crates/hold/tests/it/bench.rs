@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use amikeep_hold::{CheckedMount, Guard, GuardProgram, Moment, OpenMount, Protected, always_protected, check, observe};
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
+
+use crate::alone::Alone;
 
 /// The program that plays the other processes.
 pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_hold-fixture");
@@ -39,27 +40,17 @@ pub(crate) struct Bench {
     pub(crate) mounts: Vec<PathBuf>,
     directory: PathBuf,
     janitor: Child,
-    _alone: File,
+    _alone: Alone,
 }
 
 impl Bench {
     /// None only when the machine is not to run these tests.
     pub(crate) fn with(kinds: &[Fs]) -> Option<Self> {
-        if std::env::var_os("AMIKEEP_FS_TESTS").is_some_and(|value| value == "off") {
-            eprintln!("not run: AMIKEEP_FS_TESTS=off");
-            return None;
-        }
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "freezing needs root; AMIKEEP_FS_TESTS=off leaves these tests out"
-        );
+        let alone = Alone::unless("AMIKEEP_FS_TESTS", "off")?;
         assert!(
             Path::new("/dev/loop-control").exists(),
             "no loop devices; AMIKEEP_FS_TESTS=off leaves these tests out"
         );
-        // One after another: a busy machine stretches freezes, and a mount may be cloned into another test's process.
-        let alone = File::create(Path::new(HOME).join("amikeep-fs-tests.lock")).unwrap();
-        flock(&alone, FlockOperation::LockExclusive).unwrap();
         let directory = tempfile::Builder::new().prefix("amikeep-fs-").tempdir_in(HOME).unwrap().keep();
         let mut janitor = Command::new(FIXTURE);
         janitor.arg("janitor").arg(&directory).stdin(Stdio::piped()).process_group(0);
