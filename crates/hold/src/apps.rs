@@ -1,51 +1,125 @@
 //! Applications that hold their own writes still around a freeze.
 //!
-//! It owns what is common to them: secrets, what is recorded of where an application stood, and what can go wrong. An
-//! application is asked over one connection, opened before anything is locked. Nothing here may wait without a limit, and
-//! whatever an application was told to stop must start again by itself if nobody tells it to.
+//! It owns which applications there are, what is common to them, and the order in which one is held. Nothing here may
+//! wait without a limit, log, or show an address; and whatever an application was told to stop must start again by itself
+//! if nobody tells it to.
+//!
+//! In the order of a hold, with the steps of the crate's own documentation between them:
+//!
+//! | call | when | what it may do |
+//! |---|---|---|
+//! | [`Application::prepare`] | before anything is locked or frozen | connect, ask for the version, find out what is wrong: seconds, and nobody notices |
+//! | [`Prepared::lock`] | after the `pre` commands and [`crate::Guard::prepare`], right before [`crate::Guard::freeze`] | stop writes, at most for the time given; from here on users wait |
+//! | [`Locked::ping`] | right after the freeze and before the capture | one empty question: an answer proves that the lock was held through the freeze |
+//! | nothing | in the hold | an application that hangs in the freeze is left to hang: it is asked for nothing |
+//! | [`Locked::release`] | right after the thaw | let writes go on |
+//!
+//! Like the rest of this crate, calls block: between the lock and its release the fewer parts must work the better, and a
+//! lock that is dropped on any path, a panic or a cancelled task among them, has to be let go there and then, which only
+//! a call that blocks can do. Each prepared application has a thread of its own, with a small runtime in it where a
+//! database's client needs one, so no runtime of the caller has to be idle, or even there. That thread is also the
+//! watchdog: when the time of the lock is over it lets go by itself. Should this process die or be stopped, the server
+//! lets go when the connection ends, or when it has been silent for as long as the hold can last.
 
-pub mod redis;
+mod mysql;
+mod postgresql;
+mod recorded;
+mod redis;
+mod secret;
+mod session;
+mod sql;
 
-use std::fmt;
+use std::io;
 use std::time::Duration;
 
-/// Text that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub use crate::apps::recorded::Recorded;
+pub use crate::apps::secret::Secret;
+pub use crate::apps::session::{Locked, Prepared, Released};
 
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+/// Which application is held, and how: what a configuration says, but for the address, which is a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Application {
+    /// None: the file systems alone are held.
+    None,
+    /// MySQL or MariaDB, at `mysql://user:password@host/` or `mysql://user:password@localhost/?socket=/run/mysqld/mysqld.sock`.
+    Mysql(MysqlLock),
+    /// PostgreSQL, at `postgresql://user:password@host/database`; `?host=/run/postgresql` is its socket.
+    Postgresql,
+    /// Redis, at `redis://user:password@host:port` or `unix://user:password@/path/of/socket`.
+    Redis,
+}
+
+/// How MySQL and MariaDB are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MysqlLock {
+    /// The lightest lock that covers tables of every engine: `BACKUP STAGE` on MariaDB 10.4 and later, elsewhere
+    /// `FLUSH TABLES WITH READ LOCK`. The binary log's position is exact.
+    #[default]
+    EveryEngine,
+    /// `FLUSH TABLES WITH READ LOCK`, wherever that is asked for.
+    ReadLock,
+    /// No lock: right where every table is InnoDB, which recovers from the image by its own log. The position is a lower
+    /// bound.
+    InnodbOnly,
+    /// A replica: its applier is stopped and started again, and tables are flushed, instead of a lock.
+    Replication,
+}
+
+/// How long a lock may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockLimits {
+    /// The longest that is waited for the lock. Whoever waits for it holds up users too, so it is given up then.
+    pub wait: Duration,
+    /// The longest that it is held, from when it was got: the budget of the freeze and what comes around it. Whatever
+    /// happens, it is let go then.
+    pub hold: Duration,
+}
+
+impl Application {
+    /// Connects, asks for the version, and finds out what can be found out before anything is locked.
+    ///
+    /// `address` is not needed for [`Application::None`]. It takes at most `limit`.
+    pub fn prepare(self, address: Option<&Secret>, limit: Duration) -> Result<Prepared, AppError> {
+        Prepared::connect(self, address, limit)
     }
 
-    /// The text, for the one place that sends it.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
+    /// Whether an address can be read, without connecting to it.
+    pub fn check_address(self, address: &Secret) -> Result<(), AppError> {
+        match self {
+            Self::None => Ok(()),
+            Self::Mysql(_) => mysql::read_address(address).map(|_| ()),
+            Self::Postgresql => postgresql::read_address(address).map(|_| ()),
+            Self::Redis => redis::read_address(address).map(|_| ()),
+        }
+    }
+
+    /// What is stopped stays stopped when this process dies, unlike any lock: after a crash in the hold
+    /// [`Application::start_again`] has to be called.
+    pub fn outlives_us(self) -> bool {
+        matches!(self, Self::Mysql(MysqlLock::Replication))
+    }
+
+    /// Starts what a hold has stopped that ended in a crash. It does nothing where locks end by themselves, and where
+    /// all is running. True if anything had to be started.
+    pub fn start_again(self, address: &Secret, limit: Duration) -> Result<bool, AppError> {
+        match self {
+            Self::Mysql(MysqlLock::Replication) => mysql::start_again(address, limit),
+            _ => Ok(false),
+        }
+    }
+
+    /// As the configuration and a job's history call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Mysql(_) => "mysql",
+            Self::Postgresql => "postgresql",
+            Self::Redis => "redis",
+        }
     }
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-/// Where an application stood at the capture, for the job and a tag: names and values in the application's own words.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Position {
-    /// In the order in which they are told.
-    pub facts: Vec<(&'static str, String)>,
-}
-
-impl Position {
-    /// One fact by its name.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.facts.iter().find(|(fact, _)| *fact == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The application could not be held still; it is as it was before.
+/// The application could not be held still. Unless it says otherwise, it is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The connection's address cannot be read. The text is not told: it may hold a password.
@@ -61,7 +135,7 @@ pub enum AppError {
         doing: &'static str,
         /// The system's reason.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The application said no.
     #[error("the application refused to {doing}: {answer}")]
@@ -72,16 +146,39 @@ pub enum AppError {
         answer: String,
     },
     /// An answer that does not fit the question.
-    #[error("the application's answer to {doing} cannot be understood")]
+    #[error("the application's answer cannot be understood when asked to {doing}")]
     Answer {
         /// What was asked of it.
         doing: &'static str,
+    },
+    /// No answer.
+    #[error("the application did not {doing} within {} ms", limit.as_millis())]
+    Silent {
+        /// What was asked of it.
+        doing: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
     },
     /// It did not stand still in time, and was let go.
     #[error("the application did not stand still within {} ms", limit.as_millis())]
     LockWait {
         /// How long it was waited for.
         limit: Duration,
+    },
+    /// The time of the lock was over before it was released, and it was let go.
+    #[error("the application's lock was let go after {} ms, when its time was over", limit.as_millis())]
+    Expired {
+        /// How long it was held.
+        limit: Duration,
+    },
+    /// Something that was stopped could not be started again. A human has to.
+    #[error("the application is still stopped: {what}")]
+    LeftStopped {
+        /// What is stopped, and the command that starts it.
+        what: &'static str,
+        /// Why it could not be.
+        #[source]
+        source: Box<AppError>,
     },
     /// It is in no state to be imaged.
     #[error("the application is in no state to be imaged: {why}")]

@@ -2,15 +2,18 @@
 //!
 //! This crate owns FIFREEZE and FITHAW and everything that keeps a freeze from outliving its purpose. It never decides
 //! when to hold and what an image is worth: it tells what was held for how long, and whether that was unbroken. Nothing
-//! here logs, and nothing here needs a runtime.
+//! here logs, and nothing here needs a runtime of the caller.
 //!
 //! In the order of a hold:
 //! 1. [`observe()`] and [`check()`] say which paths may be frozen, or every reason why not.
 //! 2. [`OpenMount::open`] opens them, and [`Guard::start`] starts the process that will see to their thaw.
-//! 3. [`Guard::prepare`] finds out whether they take writes and flushes them; [`Hooks::enter`] runs what comes before.
+//! 3. [`apps::Application::prepare`] connects to the application; [`Guard::prepare`] finds out whether the mounts take
+//!    writes, and flushes them; [`Hooks::enter`] runs what comes before.
 //! 4. [`Guard::records`] go into the ledger.
-//! 5. [`Guard::freeze`] gives a [`Hold`]; [`Hold::thaw`] ends it and gives a [`HoldReport`].
-//! 6. [`Entered::leave`] runs what comes after, on every path out.
+//! 5. [`apps::Prepared::lock`] stops the application's writes, and gives an [`apps::Locked`].
+//! 6. [`Guard::freeze`] gives a [`Hold`]; [`apps::Locked::ping`] proves the lock right before the capture.
+//! 7. [`Hold::thaw`] ends the hold and gives a [`HoldReport`]; [`apps::Locked::release`] lets the application go on.
+//! 8. [`Entered::leave`] runs what comes after, on every path out.
 //!
 //! Who thaws, when one after another is gone:
 //!

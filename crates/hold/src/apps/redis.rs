@@ -18,10 +18,10 @@ use std::time::Duration;
 use rustix::event::poll;
 
 use crate::apps::redis::resp::{Connection, Reply};
-use crate::apps::{AppError, Position};
+use crate::apps::redis::url::RedisAddress;
+use crate::apps::session::{PING_WAIT_MAX, Server};
+use crate::apps::{AppError, LockLimits, Recorded, Secret};
 use crate::moment::{Moment, to_timespec};
-
-pub use crate::apps::redis::url::RedisAddress;
 
 /// For one answer while Redis is not asked to do anything long.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -29,53 +29,45 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often Redis is asked whether it is ready.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What is recorded, by the names of INFO.
-const RECORDED: [&str; 6] =
-    ["redis_version", "role", "master_replid", "master_repl_offset", "aof_enabled", "rdb_last_save_time"];
+/// What is recorded: our name, and the one in INFO.
+const RECORDED: [(&str, &str); 4] = [
+    ("replication_id", "master_replid"),
+    ("replication_offset", "master_repl_offset"),
+    ("aof", "aof_enabled"),
+    ("last_save", "rdb_last_save_time"),
+];
 
-/// A connection to one Redis, opened before anything is locked.
+/// A connection to one Redis.
 #[derive(Debug)]
-pub struct Redis {
+pub(super) struct Redis {
     connection: Connection,
+    version: String,
     is_paused: bool,
+}
+
+/// Where and as whom.
+pub(super) fn read_address(address: &Secret) -> Result<RedisAddress, AppError> {
+    address.address().parse()
 }
 
 impl Redis {
     /// Connects, and makes sure that this Redis can be held still.
-    pub fn connect(address: &RedisAddress) -> Result<Self, AppError> {
-        let mut redis = Self { connection: Connection::open(address, ANSWER_WAIT_MAX)?, is_paused: false };
+    pub(super) fn connect(address: &Secret, limit: Duration) -> Result<Self, AppError> {
+        let address = read_address(address)?;
+        let connection = Connection::open(&address, limit.min(ANSWER_WAIT_MAX))?;
+        let mut redis = Self { connection, version: String::new(), is_paused: false };
         if let Some(password) = &address.password {
             let user = address.user.as_deref();
             let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.reveal()]).collect();
             redis.ask(&words, "authenticate")?;
         }
-        check_info(&redis.info()?)?;
+        let info = redis.info()?;
+        check_info(&info)?;
+        redis.version = field(&info, "redis_version").unwrap_or_default().into();
         Ok(redis)
     }
 
-    /// Pauses writes and waits until all that was acknowledged is in files, at most for `lock_wait`.
-    ///
-    /// The pause ends by itself when `lock_wait` and `budget` have passed, whoever dies. If it does not stand still in
-    /// time, writes go on before this returns.
-    pub fn hold(&mut self, lock_wait: Duration, budget: Duration) -> Result<Position, AppError> {
-        let end = Moment::now() + lock_wait;
-        let millis = (lock_wait + budget).as_millis().to_string();
-        self.ask(&["CLIENT", "PAUSE", &millis, "WRITE"], "pause writes")?;
-        self.is_paused = true;
-        let held = self.settle(end, lock_wait).and_then(|info| position(&info));
-        if held.is_err() {
-            self.release()?;
-        }
-        held
-    }
-
-    /// Still there, right before the capture. The pause itself ends at its time and not before.
-    pub fn ping(&mut self) -> Result<(), AppError> {
-        self.ask(&["PING"], "answer a ping").map(|_| ())
-    }
-
-    /// Lets writes go on. It may be called again.
-    pub fn release(&mut self) -> Result<(), AppError> {
+    fn unpause(&mut self) -> Result<(), AppError> {
         if self.is_paused {
             self.ask(&["CLIENT", "UNPAUSE"], "let writes go on")?;
             self.is_paused = false;
@@ -127,10 +119,38 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
-    /// One short question, bounded; should it fail, the pause ends at its time.
-    fn drop(&mut self) {
-        let _ = self.release();
+impl Server for Redis {
+    fn describe(&self) -> String {
+        format!("redis {}", self.version)
+    }
+
+    /// The pause ends by itself when the times to wait and to hold have passed, whoever dies.
+    fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError> {
+        let end = Moment::now() + limits.wait;
+        let millis = (limits.wait + limits.hold).as_millis().to_string();
+        self.ask(&["CLIENT", "PAUSE", &millis, "WRITE"], "pause writes")?;
+        self.is_paused = true;
+        let settled = self.settle(end, limits.wait);
+        match settled {
+            Ok(info) => Ok(record(&info, self.describe())),
+            Err(error) => {
+                self.unpause()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The pause itself ends at its time and not before; that Redis answers shows that it was not started anew, which
+    /// would have ended it.
+    fn ping(&mut self) -> Result<(), AppError> {
+        self.connection
+            .limit(PING_WAIT_MAX)
+            .map_err(|source| AppError::Connection { doing: "answer a ping", source })?;
+        self.ask(&["PING"], "answer a ping").map(|_| ())
+    }
+
+    fn release(&mut self) -> Result<(), AppError> {
+        self.unpause()
     }
 }
 
@@ -161,10 +181,15 @@ fn check_info(info: &str) -> Result<(), AppError> {
     Ok(())
 }
 
-fn position(info: &str) -> Result<Position, AppError> {
-    let fact = |name: &'static str| field(info, name).map(|value| (name, value.to_owned()));
-    let facts: Vec<_> = RECORDED.into_iter().filter_map(fact).collect();
-    if facts.is_empty() { Err(AppError::Answer { doing: "INFO" }) } else { Ok(Position { facts }) }
+fn record(info: &str, server: String) -> Recorded {
+    let mut recorded = Recorded::default();
+    recorded.add("server", Some(server));
+    recorded.add("role", field(info, "role").map(|role| if role == "slave" { "replica" } else { "primary" }));
+    recorded.add("lock", Some("writes paused"));
+    for (name, of_redis) in RECORDED {
+        recorded.add(name, field(info, of_redis));
+    }
+    recorded
 }
 
 #[cfg(test)]

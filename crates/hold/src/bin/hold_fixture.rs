@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -107,33 +107,35 @@ fn write(args: &[String]) -> io::Result<()> {
 
 /// Puts away everything of a test when its input ends, whatever ended the test: `janitor DIRECTORY`.
 ///
-/// In the directory is a folder per file system: the file `image`, a link `loop` to its loop device, and `mnt`.
+/// In the directory is a folder per file system: a link `loop` to its loop device, and `mnt`. The one called `host` holds
+/// the files of all others.
 fn janitor(args: &[String]) -> io::Result<()> {
     let directory = PathBuf::from(args.first().ok_or_else(|| io::Error::other("no directory"))?);
     io::copy(&mut io::stdin(), &mut io::sink())?;
-    let boot_id = boot_id()?;
-    for entry in fs::read_dir(&directory)? {
-        let folder = entry?.path();
-        if !folder.join("image").exists() {
-            continue;
-        }
-        let mount = folder.join("mnt");
-        // Thawed only if it is a loop mount: its device has the major number 7.
-        for line in amikeep_hold::parse_mountinfo(&fs::read_to_string("/proc/self/mountinfo")?) {
-            if line.mount_point == mount && line.device.major == 7 {
-                let nobody = ProcessStamp { pid: 0, started: 0 };
-                let record =
-                    FrozenRecord { mount: mount.clone(), device: line.device, boot_id: boot_id.clone(), guard: nobody };
-                thaw_leftovers(&[record], &boot_id);
-                // A writer that was killed while it waited needs a moment to be gone; a lazy unmount does not.
-                quietly(Command::new("umount").arg("--lazy").arg(&mount));
-            }
-        }
-        if let Ok(device) = fs::read_link(folder.join("loop")) {
-            quietly(Command::new("losetup").arg("--detach").arg(device));
-        }
+    let mut folders = fs::read_dir(&directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    folders.sort_by_key(|folder| folder.ends_with("host"));
+    for folder in folders.iter().filter(|folder| folder.join("loop").is_symlink()) {
+        put_away(folder)?;
     }
     fs::remove_dir_all(&directory)
+}
+
+fn put_away(folder: &Path) -> io::Result<()> {
+    let mount = folder.join("mnt");
+    let boot_id = boot_id()?;
+    // Thawed only if it is a loop mount: its device has the major number 7.
+    for line in amikeep_hold::parse_mountinfo(&fs::read_to_string("/proc/self/mountinfo")?) {
+        if line.mount_point == mount && line.device.major == 7 {
+            let nobody = ProcessStamp { pid: 0, started: 0 };
+            let record =
+                FrozenRecord { mount: mount.clone(), device: line.device, boot_id: boot_id.clone(), guard: nobody };
+            thaw_leftovers(&[record], &boot_id);
+            // A writer that was killed while it waited needs a moment to be gone; a lazy unmount does not.
+            quietly(Command::new("umount").arg("--lazy").arg(&mount));
+        }
+    }
+    quietly(Command::new("losetup").arg("--detach").arg(fs::read_link(folder.join("loop"))?));
+    Ok(())
 }
 
 fn quietly(command: &mut Command) {

@@ -1,10 +1,13 @@
 //! File systems to freeze: made for one test, thawed and put away whatever happens to it.
 //!
+//! Each is on a file of a host file system, an XFS that can share blocks between files: a copy of such a file is made at
+//! one moment, as a snapshot of a volume is, also while the file system in it is written to.
+//!
 //! It must never freeze or mount anything but what it made. A janitor, a process in a group of its own, waits for the
 //! end of a pipe that only this test holds: it thaws, unmounts and detaches also after this process was killed.
 
-use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +15,7 @@ use std::time::Duration;
 
 use amikeep_hold::{CheckedMount, Guard, GuardProgram, Moment, OpenMount, Protected, always_protected, check, observe};
 use jiff::Timestamp;
+use rustix::fs::ioctl_ficlone;
 
 use crate::alone::Alone;
 
@@ -26,6 +30,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `mkfs.xfs` makes nothing smaller.
 const BYTES: u64 = 320 * 1024 * 1024;
+
+/// Room for what is written to the volumes and differs between their copies; the file is as large as what is in it.
+const HOST_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+
+/// The folder of the host file system.
+const HOST: &str = "host";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fs {
@@ -43,19 +53,31 @@ pub(crate) struct Bench {
     _alone: Alone,
 }
 
+/// Waits for the turn of a test that needs root and servers. None only when the machine is not to run these tests.
+pub(crate) fn alone() -> Option<Alone> {
+    Alone::unless("AMIKEEP_FS_TESTS", "off")
+}
+
 impl Bench {
     /// None only when the machine is not to run these tests.
     pub(crate) fn with(kinds: &[Fs]) -> Option<Self> {
-        let alone = Alone::unless("AMIKEEP_FS_TESTS", "off")?;
+        let alone = alone()?;
         assert!(
             Path::new("/dev/loop-control").exists(),
             "no loop devices; AMIKEEP_FS_TESTS=off leaves these tests out"
         );
         let directory = tempfile::Builder::new().prefix("amikeep-fs-").tempdir_in(HOME).unwrap().keep();
+        // Servers that run as users of their own have to get through.
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
         let mut janitor = Command::new(FIXTURE);
         janitor.arg("janitor").arg(&directory).stdin(Stdio::piped()).process_group(0);
         let janitor = janitor.spawn().unwrap();
         let mut bench = Self { mounts: Vec::new(), directory, janitor, _alone: alone };
+        let host = bench.directory.join(HOST);
+        fs::create_dir_all(host.join("mnt")).unwrap();
+        File::create(host.join("image")).unwrap().set_len(HOST_BYTES).unwrap();
+        said(&format!("mkfs.xfs -q -m reflink=1 {}", host.join("image").display()));
+        bench.attach(HOST, &host.join("image"), "rw");
         for (number, kind) in kinds.iter().enumerate() {
             bench.add(number, *kind);
         }
@@ -63,41 +85,49 @@ impl Bench {
     }
 
     fn add(&mut self, number: usize, kind: Fs) {
-        let folder = self.directory.join(number.to_string());
-        let (image, mount) = (folder.join("image"), folder.join("mnt"));
-        fs::create_dir_all(&mount).unwrap();
+        let image = self.image(&number.to_string());
+        fs::create_dir_all(self.directory.join(number.to_string()).join("mnt")).unwrap();
         File::create(&image).unwrap().set_len(BYTES).unwrap();
         let mkfs = match kind {
             Fs::Xfs => "mkfs.xfs -q",
             Fs::Ext4 => "mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0",
         };
         said(&format!("{mkfs} {}", image.display()));
-        let device = said(&format!("losetup --find --show {}", image.display()));
-        symlink(device.trim(), folder.join("loop")).unwrap();
-        said(&format!("mount {} {}", device.trim(), mount.display()));
+        let mount = self.attach(&number.to_string(), &image, "rw");
         self.mounts.push(mount);
     }
 
-    /// Takes a copy of the bytes below a file system, as they are now.
-    pub(crate) fn copy_of(&self, number: usize) -> PathBuf {
-        let folder = self.directory.join(format!("copy-{number}"));
-        fs::create_dir_all(folder.join("mnt")).unwrap();
-        let image = self.directory.join(number.to_string()).join("image");
-        said(&format!("cp --sparse=always {} {}", image.display(), folder.join("image").display()));
-        folder
+    /// The file below a file system.
+    fn image(&self, name: &str) -> PathBuf {
+        self.directory.join(HOST).join("mnt").join(name)
     }
 
-    /// Mounts a copy of its own, which replays its log. The janitor finds it in its folder.
-    pub(crate) fn mount_copy(&self, folder: &Path) -> PathBuf {
-        assert!(folder.starts_with(&self.directory));
-        let device = said(&format!("losetup --find --show {}", folder.join("image").display()));
-        symlink(device.trim(), folder.join("loop")).unwrap();
+    /// Mounts the file system in a file; the janitor finds it by the folder.
+    fn attach(&self, folder: &str, image: &Path, options: &str) -> PathBuf {
+        let folder = self.directory.join(folder);
         let mount = folder.join("mnt");
-        // XFS refuses a second file system of the same identity otherwise; ext4 does not know the option.
-        let kind = said(&format!("blkid --probe --match-tag TYPE --output value {}", device.trim()));
-        let options = if kind.trim() == "xfs" { "rw,nouuid" } else { "rw" };
+        let device = said(&format!("losetup --find --show {}", image.display()));
+        symlink(device.trim(), folder.join("loop")).unwrap();
         said(&format!("mount -o {options} {} {}", device.trim(), mount.display()));
         mount
+    }
+
+    /// Takes a copy of the bytes below a file system, as they are at this one moment, and names it.
+    pub(crate) fn copy_of(&self, number: usize) -> String {
+        let name = format!("copy-{number}");
+        let from = File::open(self.image(&number.to_string())).unwrap();
+        let copy = OpenOptions::new().write(true).create_new(true).open(self.image(&name)).unwrap();
+        ioctl_ficlone(&copy, &from).unwrap();
+        name
+    }
+
+    /// Mounts a copy, which replays its log.
+    pub(crate) fn mount_copy(&self, name: &str) -> PathBuf {
+        let image = self.image(name);
+        fs::create_dir_all(self.directory.join(name).join("mnt")).unwrap();
+        // XFS refuses a second file system of the same identity otherwise; ext4 does not know the option.
+        let kind = said(&format!("blkid --probe --match-tag TYPE --output value {}", image.display()));
+        self.attach(name, &image, if kind.trim() == "xfs" { "rw,nouuid" } else { "rw" })
     }
 
     pub(crate) fn mount(&self, number: usize) -> &Path {

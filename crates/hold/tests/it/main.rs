@@ -1,16 +1,20 @@
 //! Freezing and thawing for real: on XFS and ext4, on loop devices that each test makes and puts away.
 //!
-//! They need root, loop devices, `mkfs.xfs`, `mkfs.ext4` and `redis-server`, and fail in one line without.
-//! `AMIKEEP_FS_TESTS=off` says that they are not to run on a machine; nothing else skips them, and with `CI=true` they fail
-//! then. `AMIKEEP_FREEZE_RUNS` is how often somebody dies at a random moment, 30 times if it is not said.
+//! They need root, loop devices, the programs of XFS and ext4, MariaDB, PostgreSQL and Redis, and fail in one line
+//! without. `AMIKEEP_FS_TESTS=off` says that they are not to run on a machine; nothing else skips them, and with `CI=true`
+//! they fail then. `AMIKEEP_FREEZE_RUNS` is how often somebody dies at a random moment, 30 times if it is not said.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../../../../tests/alone.rs"]
 mod alone;
 mod bench;
+mod client;
 mod dying;
 mod freezing;
+mod mariadb;
+mod postgresql;
 mod recovering;
 mod redis;
 mod refusing;
+mod server;
 mod writer;

@@ -10,13 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use amikeep_hold::apps::AppError;
-use amikeep_hold::apps::redis::Redis;
+use amikeep_hold::apps::{AppError, Application, LockLimits, Prepared, Secret};
 
-use crate::bench::{Bench, Fs, some_time};
+use crate::bench::{Bench, Fs, PATIENCE, some_time};
 
-const LOCK_WAIT: Duration = Duration::from_secs(20);
-const BUDGET: Duration = Duration::from_mins(1);
+const LIMITS: LockLimits = LockLimits { wait: Duration::from_secs(20), hold: Duration::from_mins(1) };
 
 struct Server {
     process: Child,
@@ -50,8 +48,9 @@ impl Server {
         Some(line.trim_end().to_owned())
     }
 
-    fn hold(&self) -> Redis {
-        Redis::connect(&format!("unix://{}", self.socket.display()).parse().unwrap()).unwrap()
+    fn prepared(&self) -> Prepared {
+        let address = Secret::new(format!("unix://{}\n", self.socket.display()));
+        Application::Redis.prepare(Some(&address), PATIENCE).unwrap()
     }
 }
 
@@ -109,17 +108,19 @@ fn every_acknowledged_write_is_in_the_image(kind: Fs, options: &str) {
     let Some(bench) = Bench::with(&[kind]) else { return };
     let server = Server::on(bench.mount(0), bench.mount(0).with_file_name("socket"), options);
     let client = Client::of(&server);
-    let mut redis = server.hold();
+    let prepared = server.prepared();
     let guard = bench.guard();
-    let position = redis.hold(LOCK_WAIT, BUDGET).unwrap();
+    let locked = prepared.lock(LIMITS).unwrap();
     let acknowledged = client.now();
-    let hold = guard.freeze(BUDGET, some_time()).unwrap();
-    redis.ping().unwrap();
+    let hold = guard.freeze(LIMITS.hold, some_time()).unwrap();
+    locked.ping().unwrap();
     let copy = bench.copy_of(0);
     assert!(hold.thaw().proves_hold());
-    redis.release().unwrap();
+    let recorded = locked.recorded().clone();
+    locked.release().unwrap();
     client.waits_for(100);
-    assert!(position.get("redis_version").is_some() && position.get("master_repl_offset").is_some(), "{position:?}");
+    let names: Vec<_> = recorded.facts().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["server", "role", "lock", "replication_id", "replication_offset", "aof", "last_save"]);
     let mount = bench.mount_copy(&copy);
     let second = Server::on(&mount, mount.with_file_name("socket"), options);
     let found: u64 = second.try_ask("GET n").unwrap().parse().unwrap();
@@ -146,21 +147,17 @@ fn writes_stop_in_the_hold_of_redis_and_go_on_when_it_is_released_or_forgotten_o
     let directory = tempfile::tempdir().unwrap();
     let server = Server::on(directory.path(), directory.path().join("socket"), "--appendonly yes");
     let client = Client::of(&server);
-    let mut redis = server.hold();
-    redis.hold(LOCK_WAIT, BUDGET).unwrap();
+    let locked = server.prepared().lock(LIMITS).unwrap();
     let before = client.now();
     // Reads and pings go on, in an order that also puts every earlier write behind us.
     let known: u64 = server.try_ask("GET n").unwrap().parse().unwrap();
     assert!(known <= before + 1, "nothing is written that is not acknowledged, but for what was under way");
-    redis.release().unwrap();
-    redis.release().unwrap();
+    locked.release().unwrap();
     client.waits_for(100);
-    redis.hold(LOCK_WAIT, BUDGET).unwrap();
-    drop(redis);
+    drop(server.prepared().lock(LIMITS).unwrap());
     client.waits_for(100);
-    let mut redis = server.hold();
-    redis.hold(Duration::from_secs(2), Duration::ZERO).unwrap();
-    std::mem::forget(redis);
+    let short = LockLimits { wait: Duration::from_secs(2), hold: Duration::from_millis(1) };
+    std::mem::forget(server.prepared().lock(short).unwrap());
     client.waits_for(100);
 }
 
@@ -174,7 +171,7 @@ fn a_snapshot_that_does_not_come_in_time_is_given_up_and_writes_go_on() {
         server.try_ask(&format!("SET key{number} x")).unwrap();
     }
     let client = Client::of(&server);
-    let error = server.hold().hold(Duration::from_millis(50), BUDGET).unwrap_err();
+    let error = server.prepared().lock(LockLimits { wait: Duration::from_millis(50), ..LIMITS }).unwrap_err();
     assert!(matches!(error, AppError::LockWait { .. }), "{error}");
     client.waits_for(100);
 }
@@ -185,7 +182,10 @@ fn a_password_is_sent_and_a_wrong_one_is_told_without_showing_it() {
     let socket = directory.path().join("socket");
     let server = Server::on(directory.path(), socket.clone(), "--appendonly no");
     server.try_ask("CONFIG SET requirepass hunter2").unwrap();
-    let at = |password: &str| Redis::connect(&format!("unix://:{password}@{}", socket.display()).parse().unwrap());
+    let at = |password: &str| {
+        let address = Secret::new(format!("unix://:{password}@{}", socket.display()));
+        Application::Redis.prepare(Some(&address), PATIENCE)
+    };
     assert!(at("hunter2").is_ok());
     let error = at("hunter3").unwrap_err();
     assert!(matches!(error, AppError::Refused { .. }) && !format!("{error:?}").contains("hunter3"), "{error:?}");

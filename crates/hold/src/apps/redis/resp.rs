@@ -42,6 +42,19 @@ impl Read for Stream {
 }
 
 impl Stream {
+    fn limit(&self, limit: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(limit))?;
+                stream.set_write_timeout(Some(limit))
+            }
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(limit))?;
+                stream.set_write_timeout(Some(limit))
+            }
+        }
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.write_all(bytes),
@@ -66,6 +79,11 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), is_broken: false })
     }
 
+    /// Another limit from here on.
+    pub(super) fn limit(&self, limit: Duration) -> io::Result<()> {
+        self.stream.get_ref().limit(limit)
+    }
+
     pub(super) fn ask(&mut self, words: &[&str]) -> io::Result<Reply> {
         if self.is_broken {
             return Err(io::Error::from(ErrorKind::NotConnected));
@@ -81,10 +99,9 @@ impl Connection {
 fn connect(address: &RedisAddress, limit: Duration) -> io::Result<Stream> {
     match &address.place {
         Place::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(limit))?;
-            stream.set_write_timeout(Some(limit))?;
-            Ok(Stream::Unix(stream))
+            let stream = Stream::Unix(UnixStream::connect(path)?);
+            stream.limit(limit)?;
+            Ok(stream)
         }
         Place::Tcp { host, port } => {
             let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
@@ -92,9 +109,9 @@ fn connect(address: &RedisAddress, limit: Duration) -> io::Result<Stream> {
                 match TcpStream::connect_timeout(&place, limit) {
                     Ok(stream) => {
                         stream.set_nodelay(true)?;
-                        stream.set_read_timeout(Some(limit))?;
-                        stream.set_write_timeout(Some(limit))?;
-                        return Ok(Stream::Tcp(stream));
+                        let stream = Stream::Tcp(stream);
+                        stream.limit(limit)?;
+                        return Ok(stream);
                     }
                     Err(error) => last = error,
                 }

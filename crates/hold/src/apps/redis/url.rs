@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::apps::secret;
 use crate::apps::{AppError, Secret};
 
 /// Where Redis listens unless told otherwise.
@@ -12,7 +13,7 @@ const PORT: u16 = 6379;
 
 /// An address with its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisAddress {
+pub(crate) struct RedisAddress {
     pub(super) place: Place,
     pub(super) user: Option<String>,
     pub(super) password: Option<Secret>,
@@ -29,7 +30,7 @@ impl FromStr for RedisAddress {
 
     fn from_str(text: &str) -> Result<Self, AppError> {
         let wrong = |why| AppError::Address { why };
-        let (scheme, rest) = text.trim().split_once("://").ok_or(wrong("it has no `://`"))?;
+        let (scheme, rest) = text.split_once("://").ok_or(wrong("it has no `://`"))?;
         let (credentials, place) = match rest.rsplit_once('@') {
             Some((credentials, place)) => (credentials, place),
             None => ("", rest),
@@ -66,23 +67,9 @@ fn tcp(place: &str) -> Result<Place, AppError> {
     Ok(Place::Tcp { host: host.to_owned(), port })
 }
 
-/// `%2F` and the like, for passwords that hold what an address is made of.
 fn decode(text: &str) -> Result<String, AppError> {
-    let wrong = AppError::Address { why: "a `%` is not followed by two hexadecimal digits of a text" };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if *first != b'%' {
-            bytes.push(*first);
-            rest = tail;
-            continue;
-        }
-        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else { return Err(wrong) };
-        bytes.push(byte);
-        rest = &tail[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| wrong)
+    let why = "a `%` is not followed by two hexadecimal digits of a text";
+    secret::decode(text).ok_or(AppError::Address { why })
 }
 
 #[cfg(test)]
@@ -102,7 +89,7 @@ mod tests {
         assert_eq!(read("redis://db.internal").place, at("db.internal", 6379));
         assert_eq!(read("redis://[::1]:7000/").place, at("::1", 7000));
         assert_eq!(read("redis://[::1]").place, at("::1", 6379));
-        assert_eq!(read("unix:///run/redis.sock\n").place, Place::Unix("/run/redis.sock".into()));
+        assert_eq!(read("unix:///run/redis.sock").place, Place::Unix("/run/redis.sock".into()));
         let full = read("redis://backup:p%40ss%3A%2F@localhost:1");
         assert_eq!((full.user.as_deref(), full.password), (Some("backup"), Some(Secret::new("p@ss:/"))));
         let alone = read("unix://:a@b@/run/r");

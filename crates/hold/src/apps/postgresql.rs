@@ -1,0 +1,140 @@
+//! PostgreSQL, held still: a checkpoint right before the freeze, and nothing more.
+//!
+//! It owns that there is no lock. An image of frozen file systems is what the server would find after a power cut, and it
+//! recovers from that by its own log, provided that data and log are frozen together. The checkpoint makes that short. No
+//! `backup_label` belongs into such an image: with one, recovery would ask for a log that was written after it.
+//!
+//! Commits that were acknowledged under `synchronous_commit = off` may be missing, as after any crash.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor};
+
+use crate::apps::session::{PING_WAIT_MAX, Server};
+use crate::apps::sql::{Client, text};
+use crate::apps::{AppError, LockLimits, Recorded, Secret};
+
+/// For an answer that needs no work.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
+
+const DESCRIBE: &str = "SELECT current_setting('server_version') AS version, pg_is_in_recovery()::text AS is_replica";
+
+/// `pg_current_wal_insert_lsn` is where the next record goes: all that was ever acknowledged is before it.
+const PRIMARY: &str = "SELECT pg_current_wal_insert_lsn()::text AS wal_lsn, \
+    (SELECT timeline_id::text FROM pg_control_checkpoint()) AS timeline, \
+    (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier";
+
+const REPLICA: &str = "SELECT pg_last_wal_replay_lsn()::text AS wal_lsn, \
+    (SELECT timeline_id::text FROM pg_control_checkpoint()) AS timeline, \
+    (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier";
+
+/// The server's code for a statement that took longer than its limit.
+const CANCELLED: &str = "(57014)";
+
+/// A connection to one PostgreSQL.
+pub(super) struct Postgresql {
+    client: Client,
+    connection: PgConnection,
+    version: String,
+    is_replica: bool,
+}
+
+/// Where and as whom. Environment variables and password files of the daemon's user count for what it leaves open, as
+/// with every client of PostgreSQL.
+pub(super) fn read_address(address: &Secret) -> Result<PgConnectOptions, AppError> {
+    let text = address.address();
+    if !text.starts_with("postgresql://") && !text.starts_with("postgres://") {
+        return Err(AppError::Address { why: "it must begin with `postgresql://`" });
+    }
+    let wrong = AppError::Address { why: "it is not of the form postgresql://user:password@host/database" };
+    let options = PgConnectOptions::from_str(text).map_err(|_| wrong)?;
+    Ok(options.application_name("amikeep").disable_statement_logging())
+}
+
+impl Postgresql {
+    pub(super) fn connect(address: &Secret, limit: Duration) -> Result<Self, AppError> {
+        let options = read_address(address)?;
+        let client = Client::new(address)?;
+        let (connection, row) = client.wait("connect", limit, async {
+            let mut connection = options.connect().await?;
+            let row = connection.fetch_one(sqlx::raw_sql(DESCRIBE)).await?;
+            Ok((connection, row))
+        })?;
+        let version = text(&row, "version").ok_or(AppError::Answer { doing: "tell of itself" })?;
+        let is_replica = text(&row, "is_replica").as_deref() == Some("true");
+        Ok(Self { client, connection, version, is_replica })
+    }
+
+    fn checkpoint(&mut self, limit: Duration) -> Result<(), AppError> {
+        let connection = &mut self.connection;
+        let millis = limit.as_millis().max(1).to_string();
+        let asked = self.client.wait("write a checkpoint", limit + ANSWER_WAIT_MAX, async {
+            // The server's own limit comes first, so that the connection stays usable for the next hold's error.
+            let limited = sqlx::query("SELECT set_config('statement_timeout', $1, false)").bind(millis);
+            connection.execute(limited).await?;
+            connection.execute("CHECKPOINT").await
+        });
+        match asked {
+            Err(AppError::Refused { answer, .. }) if answer.ends_with(CANCELLED) => Err(AppError::LockWait { limit }),
+            Err(AppError::Silent { .. }) => Err(AppError::LockWait { limit }),
+            other => other.map(|_| ()),
+        }
+    }
+}
+
+impl Server for Postgresql {
+    fn describe(&self) -> String {
+        format!("postgresql {}", self.version)
+    }
+
+    fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError> {
+        self.checkpoint(limits.wait)?;
+        let question = if self.is_replica { REPLICA } else { PRIMARY };
+        let connection = &mut self.connection;
+        let row = self.client.wait("tell its position", ANSWER_WAIT_MAX, async {
+            connection.fetch_one(sqlx::raw_sql(question)).await
+        })?;
+        let mut recorded = Recorded::default();
+        recorded.add("server", Some(self.describe()));
+        recorded.add("role", Some(if self.is_replica { "replica" } else { "primary" }));
+        recorded.add("lock", Some("none, after a checkpoint"));
+        for name in ["wal_lsn", "timeline", "system_identifier"] {
+            recorded.add(name, text(&row, name));
+        }
+        Ok(recorded)
+    }
+
+    fn ping(&mut self) -> Result<(), AppError> {
+        let connection = &mut self.connection;
+        self.client.wait("answer a ping", PING_WAIT_MAX, connection.ping())
+    }
+
+    fn release(&mut self) -> Result<(), AppError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_something_else_is_refused_and_never_quoted() {
+        for text in
+            ["hunter2", "mysql://u:hunter2@h/", "postgresql://u:hunter2@h:port/", "postgres://u:hunter2@h/?sslmode=x"]
+        {
+            let error = read_address(&Secret::new(text)).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_read_with_a_host_or_a_socket() {
+        let options = read_address(&Secret::new("postgresql://keeper:p%40ss@db.internal:5433/app")).unwrap();
+        assert_eq!((options.get_host(), options.get_port(), options.get_username()), ("db.internal", 5433, "keeper"));
+        let options = read_address(&Secret::new("postgres://keeper@localhost/app?host=/run/postgresql")).unwrap();
+        assert_eq!(options.get_socket().unwrap().to_str(), Some("/run/postgresql"));
+    }
+}

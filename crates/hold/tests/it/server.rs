@@ -1,0 +1,89 @@
+//! Servers of databases from the distribution: each on a directory of its own, with its socket in another, and gone with
+//! its test.
+//!
+//! None listens on a port, so that tests and the machine's own services never meet. What a server needs to begin with
+//! is made once and kept in the build's folder.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::bench::said;
+use crate::dying::pid;
+
+/// A process that listens on a socket.
+pub(crate) struct Server {
+    process: Child,
+    stop: Signal,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts it, with its output in a log, and returns once `is_ready`.
+    pub(crate) fn start(command: &mut Command, log: &Path, stop: Signal, mut is_ready: impl FnMut() -> bool) -> Self {
+        let output = File::create(log).unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        let name = command.get_program().display().to_string();
+        let process = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut server = Self { process, stop, log: log.to_owned() };
+        while !is_ready() {
+            if let Some(status) = server.process.try_wait().unwrap() {
+                panic!("{name} ended with {status}: {}", server.said());
+            }
+            thread::yield_now();
+        }
+        server
+    }
+
+    /// All that it has logged.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = kill_process(pid(self.process.id()), self.stop);
+        let _ = self.process.wait();
+    }
+}
+
+/// A directory for a server that needs no file system of its own.
+pub(crate) fn place() -> TempDir {
+    let place = tempfile::Builder::new().prefix("amikeep-server-").tempdir_in("/var/tmp").unwrap();
+    // Servers that run as users of their own have to get through.
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    place
+}
+
+/// A directory that belongs to a user of the system.
+pub(crate) fn directory_of(user: &str, path: &Path) -> PathBuf {
+    fs::create_dir_all(path).unwrap();
+    let id = |flag: &str| said(&format!("id {flag} {user}")).trim().parse().unwrap();
+    chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    path.to_owned()
+}
+
+/// Fills an empty directory with what a server begins with. `make` makes that in a directory of the user, once.
+pub(crate) fn fill(directory: &Path, user: &str, name: &str, make: impl FnOnce(&Path)) {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let lock = File::create(kept.with_extension("lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    if !kept.exists() {
+        let place = place();
+        let made = directory_of(user, &place.path().join("data"));
+        make(&made);
+        let half = kept.with_extension("half");
+        let _ = fs::remove_dir_all(&half);
+        said(&format!("cp -a {} {}", made.display(), half.display()));
+        fs::rename(half, &kept).unwrap();
+    }
+    said(&format!("cp -a {}/. {}", kept.display(), directory.display()));
+}
