@@ -6,13 +6,16 @@
 //!
 //! In the order of a hold, with the steps of the crate's own documentation between them:
 //!
-//! | call | when | what it may do |
-//! |---|---|---|
-//! | [`Application::prepare`] | before anything is locked or frozen | connect, ask for the version, find out what is wrong: seconds, and nobody notices |
-//! | [`Prepared::lock`] | after the `pre` commands and [`crate::Guard::prepare`], right before [`crate::Guard::freeze`] | stop writes, at most for the time given; from here on users wait |
-//! | [`Locked::ping`] | right after the freeze and before the capture | one empty question: an answer proves that the lock was held through the freeze |
-//! | nothing | in the hold | an application that hangs in the freeze is left to hang: it is asked for nothing |
-//! | [`Locked::release`] | right after the thaw | let writes go on |
+//! | call | when |
+//! |---|---|
+//! | [`Application::prepare`] | before anything is locked or frozen |
+//! | [`Prepared::lock`] | after [`crate::Guard::prepare`] and the `pre` commands, right before [`crate::Guard::freeze`] |
+//! | [`Locked::ping`] | right after the freeze, and before the capture |
+//! | [`Locked::release`] | right after the thaw |
+//!
+//! The first may take seconds, and nobody notices. From the second on users wait. An answer to the third proves that the
+//! lock was held through the freeze; it needs no file of the server. In the hold nothing else is asked of an application:
+//! one that hangs in the freeze is left to hang.
 //!
 //! Like the rest of this crate, calls block: between the lock and its release the fewer parts must work the better, and a
 //! lock that is dropped on any path, a panic or a cancelled task among them, has to be let go there and then, which only
