@@ -20,7 +20,7 @@ use crate::instance::Instance;
 use crate::job::{Intent, Job, JobEvent};
 use crate::pause::Pause;
 use crate::policy::PolicySet;
-use crate::prune::{Deletion, DeletionEvent};
+use crate::prune::Deletion;
 
 /// Facts older than this are read again before a decision is acted upon: the decision is taken right before the call.
 pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
@@ -220,13 +220,6 @@ pub enum Action {
         account: AccountName,
         /// At most [`RETIRE_BATCH_MAX`].
         deletions: Vec<DeletionId>,
-    },
-    /// Write down an event of a deletion that needs no call.
-    RecordDeletion {
-        /// The deletion.
-        deletion: DeletionId,
-        /// The event.
-        event: DeletionEvent,
     },
     /// Write down an event that needs no call.
     Record {

@@ -299,10 +299,6 @@ impl<C: Cloud> Engine<C> {
                 claim.deletions.clone_from(deletions);
                 Some((account, Reading::Snapshots))
             }
-            Action::RecordDeletion { deletion, .. } => {
-                claim.deletions.push(*deletion);
-                None
-            }
         };
         if claim.recording.as_ref().is_some_and(|key| self.state.recording.contains(key))
             || claim.jobs.iter().any(|job| self.state.busy.contains(job))

@@ -63,11 +63,6 @@ pub(crate) enum Report {
         asked: Vec<DeletionId>,
         retired: Retired,
     },
-    /// An event of a deletion was written down.
-    DeletionRecorded {
-        asked: DeletionId,
-        retired: Retired,
-    },
     /// A request of an operator was carried out.
     Requested {
         request: RequestId,
@@ -192,7 +187,6 @@ impl State {
                 }
                 return self.take_retired(&asked, retired);
             }
-            Report::DeletionRecorded { asked, retired } => return self.take_retired(&[asked], retired),
             Report::Requested { request, result } => {
                 self.busy_requests.remove(&request);
                 return result;

@@ -21,7 +21,7 @@ use amikeep_domain::prune::Deletion;
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::report::{Report, Retired};
+use crate::report::Report;
 
 pub(crate) use crate::task::pin::Pin;
 
@@ -78,13 +78,6 @@ impl Task {
             Action::Prune(action) => prune::prune(&ctx, action).await,
             Action::RetireImages { account, .. } => retire::retire_images(&ctx, account, self.deletions).await,
             Action::DeleteSnapshots { account, .. } => retire::delete_snapshots(&ctx, account, self.deletions).await,
-            Action::RecordDeletion { deletion, event } => {
-                let mut retired = Retired::default();
-                for deletion in self.deletions {
-                    retire::record(&ctx, deletion, &event, &mut retired).await;
-                }
-                Report::DeletionRecorded { asked: deletion, retired }
-            }
             Action::Record { event, .. } => {
                 record::events(&ctx, self.jobs.into_iter().map(|job| (job, event.clone())).collect()).await
             }

@@ -1,6 +1,8 @@
 //! The handle on an open ledger: one writer, a few readers, and what its holder may write.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -23,6 +25,12 @@ pub(crate) enum Access {
     Engine,
 }
 
+/// Is passed before every write. A test stands here that ends the process between any two commits.
+pub trait WriteGate: fmt::Debug + Send + Sync {
+    /// Ends when the write may begin.
+    fn pass(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
 /// An open ledger. Clones share it; closing one closes it for all.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -30,11 +38,18 @@ pub struct Ledger {
     access: Access,
     writer: Option<SqlitePool>,
     readers: SqlitePool,
+    gate: Option<Arc<dyn WriteGate>>,
 }
 
 impl Ledger {
     pub(crate) fn new(path: PathBuf, access: Access, writer: Option<SqlitePool>, readers: SqlitePool) -> Self {
-        Self { path: path.into(), access, writer, readers }
+        Self { path: path.into(), access, writer, readers, gate: None }
+    }
+
+    /// The same ledger, whose writes pass through `gate`. Only tests have one.
+    #[must_use]
+    pub fn behind(self, gate: Arc<dyn WriteGate>) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// The file.
@@ -53,6 +68,9 @@ impl Ledger {
 
     /// Begins a write, if the ledger was opened for it.
     pub(crate) async fn begin(&self, needed: Access) -> Result<Tx, Failure> {
+        if let Some(gate) = &self.gate {
+            gate.pass().await;
+        }
         match &self.writer {
             Some(writer) if needed <= self.access => Ok(writer.begin_with(sql::BEGIN).await?),
             _ => Err(LedgerError::NotForWriting { path: self.path.to_path_buf() }.into()),

@@ -36,7 +36,7 @@ pub use crate::fires::{FireFilter, FirePlan, FireRow, FireRun, RecordedFire};
 pub use crate::history::HistoryFilter;
 pub use crate::images::{ImageRow, ImageRowState, PinRecord};
 pub use crate::jobs::{EventRow, NewJob};
-pub use crate::ledger::Ledger;
+pub use crate::ledger::{Ledger, WriteGate};
 pub use crate::lock::{EngineLock, Holder, LockError};
 pub use crate::page::{FireCursor, InvalidCursor, JobCursor, PAGE_ROWS_MAX, Page};
 pub use crate::prunes::{

@@ -117,7 +117,9 @@ fn plan_unusable(inputs: &PlanInputs<'_>, job: &Job, problem: Unusable, needs: &
             }
             plan_late(inputs, job, &format!(": {problem}"), plan);
         }
-        JobState::Pending(pending) => plan_stalled(inputs, job, pending, plan),
+        JobState::Pending(pending) => {
+            plan_stalled(inputs, job, pending, plan);
+        }
         _ => {}
     }
     plan.notes.push(format!("job {} waits: {problem}", job.id));
@@ -141,7 +143,10 @@ fn gather_poll(
     gathered: &mut Gathered,
     plan: &mut Plan,
 ) {
-    plan_stalled(inputs, job, pending, plan);
+    // One job has one action in a plan: what is written down here is looked at in the next one.
+    if plan_stalled(inputs, job, pending, plan) {
+        return;
+    }
     let last_look = view.looked_at.get(&job.id).copied().unwrap_or(pending.accepted_at);
     // A look in the future was at a clock that has been set back since.
     let due_at =
@@ -149,14 +154,16 @@ fn gather_poll(
     gathered.polls.entry(job.account_name.clone()).or_default().push((due_at, job.id));
 }
 
-fn plan_stalled(inputs: &PlanInputs<'_>, job: &Job, pending: &Pending, plan: &mut Plan) {
-    let Some(intent) = job.intent.as_ref().filter(|_| !pending.stalled) else { return };
+/// True if it is to be written down that the image is overdue.
+fn plan_stalled(inputs: &PlanInputs<'_>, job: &Job, pending: &Pending, plan: &mut Plan) -> bool {
+    let Some(intent) = job.intent.as_ref().filter(|_| !pending.stalled) else { return false };
     let stalls_at = saturating_add(pending.accepted_at, intent.deadline);
     if stalls_at <= inputs.now {
         plan.actions.push(Action::Record { job: job.id, event: JobEvent::Stalled });
-    } else {
-        plan.wake_no_later_than(stalls_at);
+        return true;
     }
+    plan.wake_no_later_than(stalls_at);
+    false
 }
 
 /// A quarter of the age, so that a look is never later than a fifth of the time the image takes.

@@ -8,7 +8,7 @@ use crate::fire::CLOCK_STEP_BACK_MAX;
 use crate::id::{AccountName, DeletionId};
 use crate::plan::observe::{Needs, may_read};
 use crate::plan::{Action, Plan, PlanInputs, PruneAction, RETIRE_BATCH_MAX, Reading};
-use crate::prune::{DELETION_FRESH_FOR, Deletion, DeletionEvent, DeletionState};
+use crate::prune::{Deletion, DeletionState};
 
 /// The longest wait between two tries at a deletion. A wait that would be longer was computed by a clock that has been set
 /// back since.
@@ -79,7 +79,9 @@ pub(super) fn plan_deletions(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &
     }
 }
 
-/// The account of a deletion, if it is still the one that the image is in.
+/// The account of a deletion, if it is still the one that the image is in. However old the decision is, it is not given up
+/// here: the call may have been sent by a process that died before it wrote that down, and only a look tells whether the
+/// image is still there.
 fn usable_account<'a>(
     inputs: &PlanInputs<'a>,
     deletion: &'a Deletion,
@@ -99,11 +101,6 @@ fn usable_account<'a>(
         }
         _ => format!("account {name} is no longer {} in {}", deletion.account, deletion.region),
     };
-    let is_stale = DELETION_FRESH_FOR < inputs.now.duration_since(deletion.planned_at).abs();
-    if is_stale && matches!(deletion.state, DeletionState::Planned { .. }) {
-        let event = DeletionEvent::Withdrawn { reason: problem.clone() };
-        plan.actions.push(Action::RecordDeletion { deletion: deletion.id, event });
-    }
     plan.notes.push(format!("the deletion of {} waits: {problem}", deletion.image));
     None
 }

@@ -141,7 +141,6 @@ fn describe(action: &Action) -> String {
         }
         Action::RetireImages { account, deletions } => format!("retire {} in {account}", deletions.len()),
         Action::DeleteSnapshots { account, deletions } => format!("snapshots of {} in {account}", deletions.len()),
-        Action::RecordDeletion { event, .. } => format!("record {}: {}", event.as_str(), event.detail()),
         Action::Record { event, .. } => format!("record {}: {}", event.as_str(), event.detail()),
     }
 }
@@ -343,15 +342,13 @@ fn looks_at_an_image_slow_down_with_its_age() {
 }
 
 #[test]
-fn an_overdue_image_is_reported_once_and_stays_watched() {
+fn an_overdue_image_is_reported_once_by_itself_and_stays_watched() {
     let mut world = World::new().with_job(1, |job| {
         job.state = pending("2026-11-21T02:00:00Z");
         job.intent = Some(intent());
     });
-    assert_eq!(
-        world.actions(),
-        ["poll 1", "record stalled: "].map(str::to_owned).into_iter().rev().collect::<Vec<_>>()
-    );
+    // Two actions about one job would be carried out side by side, and the ledger would refuse the slower one.
+    assert_eq!(world.actions(), ["record stalled: "]);
     let JobState::Pending(pending) = &mut world.jobs.get_mut(&job_id(1)).unwrap().state else { panic!() };
     pending.stalled = true;
     assert_eq!(world.actions(), ["poll 1"]);

@@ -1,8 +1,9 @@
 //! The life of a deletion: written down with its reason, then carried out until nothing is left.
 //!
 //! Deregistering an image and deleting a snapshot can be asked for twice without harm, so an unknown outcome needs no
-//! state of its own: the next step looks first, and what is gone is gone. What cannot be repeated is the decision. So a
-//! deletion that was not begun for a while is given up (`withdrawn`), and the next prune decides anew.
+//! state of its own: the next step looks first, and what is gone is gone. What cannot be repeated is the decision. So an image
+//! that such a look finds there a while after the decision is left (`withdrawn`), and the next prune decides anew. Nothing is
+//! withdrawn without a look: what was sent before a crash may have done it.
 
 use std::fmt;
 

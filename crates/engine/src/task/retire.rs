@@ -129,12 +129,7 @@ async fn check<C: Cloud>(
 }
 
 /// Writes an event down; false if the ledger failed, and then nothing more is asked of EC2.
-pub(crate) async fn record<C: Cloud>(
-    ctx: &Context<C>,
-    deletion: Deletion,
-    event: &DeletionEvent,
-    retired: &mut Retired,
-) -> bool {
+async fn record<C: Cloud>(ctx: &Context<C>, deletion: Deletion, event: &DeletionEvent, retired: &mut Retired) -> bool {
     let result: Result<Deletion, LedgerError> = ctx.ledger.record_deletion_event(&deletion, event, ctx.now()).await;
     match result {
         Ok(after) => {

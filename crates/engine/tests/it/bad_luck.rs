@@ -5,8 +5,8 @@ use amikeep_ec2_sim::{Action, ApiError, Fault, FaultOutcome, ImageFailure, Insta
 use amikeep_ledger::FireFilter;
 use jiff::SignedDuration;
 
-use crate::audit::{assert_all_succeeded, audit};
-use crate::house::{ACCOUNT, House, at, instance_id, policy, spec, world};
+use crate::simulated::audit::{assert_all_succeeded, audit};
+use crate::simulated::house::{ACCOUNT, House, at, instance_id, policy, spec, world};
 
 fn nightly(class: &str, fault: Option<Fault>) -> House {
     let mut fleet = world().instance(spec(1));
@@ -30,8 +30,8 @@ fn refusal(status: u16, code: &'static str) -> FaultOutcome {
 async fn throttling_is_waited_out() {
     let mut house = nightly("stateful", Some(Fault::on(Action::CreateImage, FaultOutcome::Throttle).times(4)));
     house.live_until("2026-11-22T04:00:00Z").await;
-    assert_all_succeeded(&mut house, 1).await;
-    audit(&mut house).await;
+    assert_all_succeeded(&house, 1).await;
+    audit(&house).await;
     assert_eq!(house.world.count(Action::CreateImage), 5);
     assert_eq!(only_job(&mut house).await.attempts, 5);
 }
@@ -41,7 +41,7 @@ async fn limits_on_concurrent_snapshots_are_waited_out() {
     for code in ["SnapshotCreationPerVolumeRateExceeded", "ConcurrentSnapshotLimitExceeded", "IncorrectState"] {
         let mut house = nightly("stateless", Some(Fault::on(Action::CreateImage, refusal(400, code)).times(2)));
         house.live_until("2026-11-22T04:00:00Z").await;
-        assert_all_succeeded(&mut house, 1).await;
+        assert_all_succeeded(&house, 1).await;
         let calls = house.world.calls();
         let asked: Vec<_> =
             calls.iter().filter(|call| call.action() == Action::CreateImage).map(|call| call.at).collect();
@@ -55,8 +55,8 @@ async fn a_reply_that_is_lost_after_the_effect_is_never_asked_for_again() {
     for class in ["stateful", "stateless"] {
         let mut house = nightly(class, Some(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect)));
         house.live_until("2026-11-22T04:00:00Z").await;
-        assert_all_succeeded(&mut house, 1).await;
-        audit(&mut house).await;
+        assert_all_succeeded(&house, 1).await;
+        audit(&house).await;
         assert_eq!(house.world.count(Action::CreateImage), 1);
     }
 }
@@ -66,8 +66,8 @@ async fn a_lost_reply_is_settled_although_the_image_is_invisible_for_minutes() {
     let fleet = world().instance(spec(1)).fault(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect));
     let mut house = House::new(fleet.describe_lag(SignedDuration::from_mins(4)), vec![policy("nightly", "stateful")]);
     house.live_until("2026-11-22T05:00:00Z").await;
-    assert_all_succeeded(&mut house, 1).await;
-    audit(&mut house).await;
+    assert_all_succeeded(&house, 1).await;
+    audit(&house).await;
     assert_eq!(house.world.count(Action::CreateImage), 1);
 }
 
@@ -77,8 +77,8 @@ async fn a_duplicate_that_turns_out_to_be_our_own_is_adopted() {
     let fleet = world().instance(spec(1)).fault(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect));
     let mut house = House::new(fleet.describe_lag(SignedDuration::from_mins(8)), vec![policy("nightly", "stateful")]);
     house.live_until("2026-11-22T05:00:00Z").await;
-    assert_all_succeeded(&mut house, 1).await;
-    audit(&mut house).await;
+    assert_all_succeeded(&house, 1).await;
+    audit(&house).await;
     assert_eq!(house.world.count(Action::CreateImage), 2);
     assert_eq!(house.world.images().len(), 1);
 }
@@ -88,8 +88,8 @@ async fn a_request_that_never_arrived_is_sent_again_under_the_same_name() {
     for outcome in [FaultOutcome::LostBeforeEffect, FaultOutcome::Garbage, refusal(500, "InternalError")] {
         let mut house = nightly("stateful", Some(Fault::on(Action::CreateImage, outcome)));
         house.live_until("2026-11-22T04:00:00Z").await;
-        assert_all_succeeded(&mut house, 1).await;
-        audit(&mut house).await;
+        assert_all_succeeded(&house, 1).await;
+        audit(&house).await;
         assert_eq!(house.world.count(Action::CreateImage), 2);
         assert!(house.world.images()[0].name.ends_with("20261122T020000Z"));
     }
@@ -110,7 +110,7 @@ async fn reads_that_fail_delay_a_fire_and_do_not_lose_it() {
     let mut house =
         nightly("stateless", Some(Fault::on(Action::DescribeInstances, refusal(503, "Unavailable")).times(3)));
     house.live_until("2026-11-22T04:00:00Z").await;
-    assert_all_succeeded(&mut house, 1).await;
+    assert_all_succeeded(&house, 1).await;
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_poll_that_fails_is_no_failure_of_the_image() {
     let mut house =
         nightly("stateless", Some(Fault::on(Action::DescribeImages, FaultOutcome::LostBeforeEffect).times(6)));
     house.live_until("2026-11-22T04:00:00Z").await;
-    assert_all_succeeded(&mut house, 1).await;
+    assert_all_succeeded(&house, 1).await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn an_image_that_fails_is_made_again_without_a_reboot_only() {
         house.live_until("2026-11-22T04:00:00Z").await;
         assert_eq!(house.lines().await, [want]);
         assert_eq!(house.world.images().len(), images);
-        audit(&mut house).await;
+        audit(&house).await;
     }
 }
 
@@ -264,7 +264,7 @@ async fn after_a_downtime_the_latest_fire_runs_and_the_others_are_one_row() {
     house.live_until("2026-11-22T01:30:00Z").await;
     house.world.clock().set(at("2026-11-25T04:00:00Z"));
     house.live_until("2026-11-25T05:00:00Z").await;
-    assert_all_succeeded(&mut house, 1).await;
+    assert_all_succeeded(&house, 1).await;
     let ledger = house.ledger().await;
     let fires = ledger.fires(&FireFilter::default(), 10, None).await.unwrap().rows;
     let rows: Vec<_> =
@@ -297,7 +297,7 @@ async fn a_clock_that_jumps_back_fires_nothing_twice() {
     let of_the_fire: Vec<_> =
         of_the_fire.iter().filter(|it| it.key.scheduled_at == at("2026-11-22T02:00:00Z")).collect();
     assert_eq!(of_the_fire.len(), 1);
-    audit(&mut house).await;
+    audit(&house).await;
 }
 
 #[tokio::test]
@@ -306,8 +306,8 @@ async fn a_call_that_hangs_stops_only_its_own_job() {
     let mut house =
         House::new(world().instance(spec(1)).instance(spec(2)).fault(hang), vec![policy("nightly", "stateless")]);
     house.live_until("2026-11-22T04:00:00Z").await;
-    assert_all_succeeded(&mut house, 2).await;
-    audit(&mut house).await;
+    assert_all_succeeded(&house, 2).await;
+    audit(&house).await;
     let images = house.world.images();
     let healthy = images.iter().find(|it| it.instance_id == instance_id(2)).unwrap();
     assert_eq!(healthy.created_at, at("2026-11-22T02:00:00Z"));

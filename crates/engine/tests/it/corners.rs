@@ -13,8 +13,8 @@ use amikeep_engine::Options;
 use jiff::SignedDuration;
 use tokio::sync::Notify;
 
-use crate::audit::audit;
-use crate::house::{House, REGION, account, at, instance_id, policy, spec, world};
+use crate::simulated::audit::audit;
+use crate::simulated::house::{House, REGION, account, at, instance_id, policy, spec, world};
 use crate::twisted::Twisted;
 
 const DAEMON: Options = Options { jobs_max: 64, scope: Scope::Everything };
@@ -46,7 +46,7 @@ async fn a_command_without_a_daemon_first_finishes_the_image_that_is_in_its_way(
     house.run_until(&mut engine, "2026-11-22T02:45:00Z").await;
     drop(engine);
     assert_eq!(house.lines().await, ["1 succeeded: no-reboot crash", "1 succeeded: no-reboot crash"]);
-    audit(&mut house).await;
+    audit(&house).await;
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn two_names_of_one_account_never_image_an_instance_at_the_same_time() {
     house.run_until(&mut engine, "2026-11-22T02:30:00Z").await;
     drop(engine);
     assert_eq!(house.lines().await, ["1 succeeded: reboot clean", "1 succeeded: reboot clean"]);
-    audit(&mut house).await;
+    audit(&house).await;
 }
 
 #[tokio::test]

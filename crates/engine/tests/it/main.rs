@@ -2,14 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
-mod audit;
 mod bad_luck;
 mod corners;
 mod crashes;
-mod crashing;
-mod house;
 mod nights;
 mod pauses;
 mod pruning;
+#[path = "../../../../tests/simulated/simulated.rs"]
+mod simulated;
 mod simulation;
 mod twisted;

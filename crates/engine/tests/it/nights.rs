@@ -4,8 +4,8 @@ use amikeep_domain::tags;
 use amikeep_ec2_sim::{Action, InstanceState, Reboot};
 use jiff::SignedDuration;
 
-use crate::audit::{assert_all_succeeded, audit};
-use crate::house::{House, instance_id, policy, spec, world};
+use crate::simulated::audit::{assert_all_succeeded, audit};
+use crate::simulated::house::{House, instance_id, policy, spec, world};
 
 #[tokio::test]
 async fn each_instance_is_imaged_in_the_mode_of_its_class() {
@@ -26,7 +26,7 @@ async fn each_instance_is_imaged_in_the_mode_of_its_class() {
             "4 failed: class_tag_not_allowed",
         ]
     );
-    audit(&mut house).await;
+    audit(&house).await;
     let rebooted: Vec<_> = house.world.images().into_iter().filter(|it| it.reboot == Reboot::Yes).collect();
     assert_eq!(rebooted.len(), 1);
     assert_eq!(rebooted[0].instance_id, instance_id(1));
@@ -38,8 +38,8 @@ async fn each_instance_is_imaged_in_the_mode_of_its_class() {
 async fn a_week_of_nights_gives_one_image_a_night() {
     let mut house = House::new(world().instance(spec(1)).instance(spec(2)), vec![policy("nightly", "stateless")]);
     house.live_until("2026-11-29T01:00:00Z").await;
-    assert_all_succeeded(&mut house, 14).await;
-    audit(&mut house).await;
+    assert_all_succeeded(&house, 14).await;
+    audit(&house).await;
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_thousand_instances_cost_few_calls_beside_their_own() {
     let fleet = (1..=200).fold(world(), |fleet, n| fleet.instance(spec(n)));
     let mut house = House::new(fleet, vec![policy("nightly", "stateless")]);
     house.live_until("2026-11-22T03:00:00Z").await;
-    assert_all_succeeded(&mut house, 200).await;
+    assert_all_succeeded(&house, 200).await;
     assert_eq!(house.world.count(Action::CreateImage), 200);
     assert!(house.world.count(Action::DescribeInstances) <= 3, "{}", house.world.count(Action::DescribeInstances));
     // 200 images of two volumes: polls of one call each, snapshots in two, grades in three.
@@ -73,7 +73,7 @@ async fn two_policies_of_one_instance_are_two_series_and_never_overlap() {
     hourly.schedule = amikeep_domain::schedule::Schedule::parse("0 * * * *", "UTC").unwrap();
     let mut house = House::new(world().instance(spec(1)), vec![hourly, policy("nightly", "stateful")]);
     house.live_until("2026-11-22T03:00:00Z").await;
-    audit(&mut house).await;
+    audit(&house).await;
     let images = house.world.images();
     let [first, second, third] = images.as_slice() else { panic!("{:?}", house.lines().await) };
     // 02:00 of both policies, one after the other; 03:00 is about to be asked for.

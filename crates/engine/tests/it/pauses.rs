@@ -6,7 +6,7 @@ use amikeep_ec2_sim::Action;
 use amikeep_ledger::{FireFilter, RequestKind};
 use jiff::SignedDuration;
 
-use crate::house::{House, at, instance_id, policy, spec, world};
+use crate::simulated::house::{House, at, instance_id, policy, spec, world};
 
 fn pause(scope: PauseScope, until: Option<&str>) -> RequestKind {
     RequestKind::Pause { scope, until: until.map(at), reason: Some("disk replacement".to_owned()) }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use amikeep_cloud::Cloud;
 use amikeep_domain::class::built_in;
@@ -21,6 +22,10 @@ use amikeep_engine::{Clock, Engine, Options, SeededRandom};
 use amikeep_ledger::{EngineLock, HistoryFilter, Holder, ImageRow, Ledger, Request, RequestKind, RequestStatus};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
+
+use crate::simulated::crashing::{CrashingCloud, Fate};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGION: &str = "eu-central-1";
@@ -76,12 +81,26 @@ pub(crate) fn account() -> AccountName {
     "default".parse().unwrap()
 }
 
-/// The host's clock, and how far it is ahead of the world's.
-struct WorldClock(SimClock, SignedDuration);
+/// How far the host's clock is ahead of the world's. It can be set while an engine lives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ahead(Arc<AtomicI64>);
+
+impl Ahead {
+    pub(crate) fn set(&self, ahead: SignedDuration) {
+        self.0.store(i64::try_from(ahead.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn get(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The host's clock.
+struct WorldClock(SimClock, Ahead);
 
 impl Clock for WorldClock {
     fn now(&self) -> Timestamp {
-        self.0.now() + self.1
+        self.0.now() + self.1.get()
     }
 }
 
@@ -89,11 +108,15 @@ pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) policy_set: PolicySet,
     /// How far the host's clock is ahead.
-    pub(crate) clock_ahead: SignedDuration,
+    pub(crate) clock_ahead: Ahead,
     path: PathBuf,
     lock: Option<EngineLock>,
     /// The ledger that was opened last.
     open: Option<Ledger>,
+    /// Reads beside whoever writes.
+    reader: OnceCell<Ledger>,
+    /// What was sent to EC2 and not yet answered.
+    pub(crate) sent: TaskTracker,
     random: Arc<SeededRandom>,
     _dir: TempDir,
 }
@@ -113,8 +136,18 @@ impl House {
         };
         let path = dir.path().join("amikeep.db");
         let random = Arc::new(SeededRandom::new(1));
-        let (world, clock_ahead) = (world.build().unwrap(), SignedDuration::ZERO);
-        Self { world, policy_set, clock_ahead, path, lock: None, open: None, random, _dir: dir }
+        Self {
+            world: world.build().unwrap(),
+            policy_set,
+            clock_ahead: Ahead::default(),
+            path,
+            lock: None,
+            open: None,
+            reader: OnceCell::new(),
+            sent: TaskTracker::new(),
+            random,
+            _dir: dir,
+        }
     }
 
     pub(crate) fn cloud(&self) -> SimCloud {
@@ -124,12 +157,13 @@ impl House {
 
     /// What the engine takes for the time.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(WorldClock(self.world.clock().clone(), self.clock_ahead))
+        Arc::new(WorldClock(self.world.clock().clone(), self.clock_ahead.clone()))
     }
 
     /// The ledger, for reading.
     pub(crate) async fn reader(&self) -> Ledger {
-        Ledger::open_read_only(&self.path).await.unwrap()
+        let open = || async { Ledger::open_read_only(&self.path).await.unwrap() };
+        self.reader.get_or_init(open).await.clone()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -139,6 +173,8 @@ impl House {
     /// Opens the ledger as an engine does; the lock is held until the next call.
     pub(crate) async fn ledger(&mut self) -> Ledger {
         // A process that is killed writes nothing more; an engine that is dropped here may be in the middle of a commit.
+        self.sent.close();
+        self.sent.wait().await;
         if let Some(ledger) = self.open.take() {
             ledger.close().await;
         }
@@ -161,12 +197,33 @@ impl House {
         self.engine_with(clouds, Options { jobs_max: 64, scope: Scope::Everything }).await
     }
 
+    /// An engine that dies by its fate.
+    pub(crate) async fn doomed_engine<C: Cloud>(
+        &mut self,
+        cloud: &Arc<C>,
+        fate: &Arc<Fate>,
+    ) -> Engine<CrashingCloud<C>> {
+        let cloud = CrashingCloud::new(Arc::clone(cloud), Arc::clone(fate), self.sent.clone());
+        let ledger = self.ledger().await.behind(Arc::<Fate>::clone(fate));
+        let clouds = BTreeMap::from([(account(), Arc::new(cloud))]);
+        self.begin(ledger, clouds, Options { jobs_max: 64, scope: Scope::Everything }).await
+    }
+
     pub(crate) async fn engine_with<C: Cloud>(
         &mut self,
         clouds: BTreeMap<AccountName, Arc<C>>,
         options: Options,
     ) -> Engine<C> {
         let ledger = self.ledger().await;
+        self.begin(ledger, clouds, options).await
+    }
+
+    async fn begin<C: Cloud>(
+        &self,
+        ledger: Ledger,
+        clouds: BTreeMap<AccountName, Arc<C>>,
+        options: Options,
+    ) -> Engine<C> {
         let clock = self.clock();
         let random = Arc::clone(&self.random);
         let policy_set = Arc::new(self.policy_set.clone());
@@ -208,16 +265,29 @@ impl House {
     }
 
     /// Every job, oldest first.
-    pub(crate) async fn jobs(&mut self) -> Vec<Job> {
-        let ledger = Ledger::open_read_only(&self.path).await.unwrap();
-        let page = ledger.history(&HistoryFilter::default(), 1_000, None).await.unwrap();
-        page.rows.into_iter().rev().collect()
+    pub(crate) async fn jobs(&self) -> Vec<Job> {
+        self.jobs_since(None).await
+    }
+
+    /// Every job of a fire at `since` or later, oldest first.
+    pub(crate) async fn jobs_since(&self, since: Option<Timestamp>) -> Vec<Job> {
+        let ledger = self.reader().await;
+        let filter = HistoryFilter { since, ..HistoryFilter::default() };
+        let (mut jobs, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = ledger.history(&filter, 1_000, cursor.as_ref()).await.unwrap();
+            jobs.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                jobs.reverse();
+                return jobs;
+            }
+        }
     }
 
     /// Every image that the ledger knows.
-    pub(crate) async fn images(&mut self) -> Vec<ImageRow> {
-        let ledger = Ledger::open_read_only(&self.path).await.unwrap();
-        ledger.images(None, None).await.unwrap()
+    pub(crate) async fn images(&self) -> Vec<ImageRow> {
+        self.reader().await.images(None, None).await.unwrap()
     }
 
     /// Records what an operator asks for.
@@ -230,9 +300,8 @@ impl House {
     }
 
     /// What became of a request.
-    pub(crate) async fn status(&mut self, request: RequestId) -> RequestStatus {
-        let ledger = Ledger::open_read_only(&self.path).await.unwrap();
-        ledger.request(request).await.unwrap().unwrap()
+    pub(crate) async fn status(&self, request: RequestId) -> RequestStatus {
+        self.reader().await.request(request).await.unwrap().unwrap()
     }
 
     pub(crate) fn call(&self, request: Ec2Request) {
@@ -274,7 +343,7 @@ impl House {
     }
 
     /// `instance state: mode grade`, or the error, one line per job, sorted.
-    pub(crate) async fn lines(&mut self) -> Vec<String> {
+    pub(crate) async fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.jobs().await.iter().map(line).collect();
         lines.sort();
         lines
