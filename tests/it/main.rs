@@ -12,3 +12,4 @@ mod kill;
 mod notify;
 mod prune;
 mod site;
+mod socket;

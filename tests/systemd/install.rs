@@ -28,6 +28,27 @@ pub(crate) fn it_starts_and_is_ready_when_systemctl_returns(host: &Host) {
     assert_eq!(host.container.sh("systemctl is-enabled amikeep"), "enabled");
 }
 
+pub(crate) fn members_of_the_group_are_answered_and_strangers_are_not(host: &Host) {
+    host.container.sh("useradd alice; useradd bob");
+    host.follow("Let operators look");
+    let modes = host.container.sh("stat -c '%a %U %G' /run/amikeep /run/amikeep/amikeep.sock");
+    assert_eq!(modes, "750 amikeep amikeep\n660 amikeep amikeep");
+    let run_as = |who: &str, args: &str| format!("setpriv --reuid={who} --regid={who} --init-groups -- amikeep {args}");
+    for args in ["history --format json", "images --format json", "plan --format json", "pause --format json"] {
+        let alice = host.container.try_sh(&run_as("alice", args));
+        let json: Result<serde_json::Value, _> = serde_json::from_str(&alice.stdout);
+        assert!(alice.succeeded && json.is_ok(), "{args}: {alice:?}");
+    }
+    let changed = host.container.try_sh(&run_as("alice", "pause --all"));
+    assert!(!changed.succeeded && changed.stderr.contains("root"), "{changed:?}");
+    let bob = host.container.try_sh(&run_as("bob", "history"));
+    assert!(!bob.succeeded && bob.stderr.contains("usermod -aG amikeep"), "{bob:?}");
+    // One who has a configuration of his own cannot reach the socket either.
+    host.container.sh("install -m 0644 /etc/amikeep/amikeep.toml /tmp/copy.toml");
+    let bob = host.container.try_sh(&run_as("bob", "--config /tmp/copy.toml history"));
+    assert!(!bob.succeeded && bob.stderr.contains("nor ask the daemon"), "{bob:?}");
+}
+
 pub(crate) fn systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(host: &Host) {
     // Its last command fails above an exposure level of 2.0.
     let ran = host.follow("Verify");

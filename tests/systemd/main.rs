@@ -24,6 +24,7 @@ async fn the_service_does_what_the_install_page_says() {
 
     install::the_page_installs_a_service_that_only_its_user_and_root_can_read(&host);
     install::it_starts_and_is_ready_when_systemctl_returns(&host);
+    install::members_of_the_group_are_answered_and_strangers_are_not(&host);
     install::systemd_finds_nothing_wrong_with_the_unit_and_little_exposed(&host);
 
     life::it_runs_as_its_own_user_without_any_privilege(&host);

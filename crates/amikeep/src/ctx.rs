@@ -2,19 +2,21 @@
 //!
 //! The one place where the environment is looked at.
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use amikeep_config::{Color, LoadError, Loaded};
-use amikeep_domain::id::PolicyName;
+use amikeep_config::{Color, Config, LoadError, Loaded};
 use amikeep_engine::{Clock, SystemClock};
-use amikeep_ledger::Ledger;
+use amikeep_ledger::{FileError, Ledger, LedgerError};
 use jiff::Timestamp;
 
 use crate::cli::{Cli, Format};
 use crate::exit::{Exit, Told};
 use crate::output::Output;
+
+/// What is told to users who may only ask.
+pub(crate) const NOT_FOR_ALL: &str = "this command works on the ledger itself, which is for root and the user that \
+                                      amikeep runs as";
 
 /// What every command is given.
 #[derive(Debug)]
@@ -80,15 +82,13 @@ impl Ctx {
         let error = match amikeep_config::load(&self.config_path) {
             Ok(loaded) => {
                 self.tell_warnings(loaded.warnings.warnings().count());
-                let config = loaded.config;
-                let policies = Some(config.policy_set.policies.into_keys().collect());
-                return Ok(Records { database: config.daemon.database, policies });
+                return Ok(Records::new(loaded.config));
             }
             Err(error) => error,
         };
-        let Some(database) = amikeep_config::database_of(&self.config_path) else { return Err(self.refuse(&error)) };
+        let Some(records) = amikeep_config::records_of(&self.config_path) else { return Err(self.refuse(&error)) };
         self.tell(&format!("warning: {error} (see `amikeep check`); the ledger it names is read all the same"));
-        Ok(Records { database, policies: None })
+        Ok(Records { database: records.database, socket: records.socket, config: None })
     }
 
     fn tell_warnings(&self, count: usize) {
@@ -111,13 +111,33 @@ impl Ctx {
 pub(crate) struct Records {
     /// Where the ledger is.
     pub(crate) database: PathBuf,
-    /// The policies that are configured; `None` if the file does not say so.
-    pub(crate) policies: Option<BTreeSet<PolicyName>>,
+    /// Where the daemon answers users who may not read it; `None` if it does not.
+    pub(crate) socket: Option<PathBuf>,
+    /// What is configured; `None` if the file is wrong.
+    pub(crate) config: Option<Config>,
 }
 
-/// Opens the ledger to read from it, beside a daemon or without one.
+impl Records {
+    /// By a file that is right.
+    pub(crate) fn new(config: Config) -> Self {
+        let daemon = &config.daemon;
+        Self { database: daemon.database.clone(), socket: daemon.socket.clone(), config: Some(config) }
+    }
+}
+
+/// Opens the ledger to read from it, beside a daemon or without one. Users who may not have its daemon to ask; a command
+/// that has to work on the file itself tells them for whom it is.
 pub(crate) async fn open_ledger(database: &Path) -> anyhow::Result<Ledger> {
-    Ok(Ledger::open_read_only(database).await?)
+    let opened = Ledger::open_read_only(database).await;
+    opened.map_err(|error| match error {
+        error if is_denied(&error) => anyhow::Error::new(error).context(NOT_FOR_ALL),
+        error => error.into(),
+    })
+}
+
+/// Whether the file is for others. `SQLite` cannot always tell a missing permission from other reasons not to open it.
+pub(crate) fn is_denied(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::File(FileError::Permission { .. } | FileError::CannotOpen { .. }))
 }
 
 /// As it was named, else by the environment, in which an empty text names nothing. clap would take a variable for an

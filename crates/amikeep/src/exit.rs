@@ -1,9 +1,12 @@
 //! How the process ends: three documented codes, and what is told of an error before it does.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ctx::Ctx;
 
 /// The exit codes of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Exit {
     /// 0: done.
     Done,
@@ -42,8 +45,15 @@ pub(crate) fn settle(result: anyhow::Result<Exit>, ctx: &Ctx) -> Exit {
     if let Some(Told(exit)) = error.downcast_ref() {
         return *exit;
     }
-    ctx.tell(&chain(&error));
-    if error.is::<UsageError>() { Exit::Usage } else { Exit::Failed }
+    let (exit, told) = told(&error);
+    ctx.tell(&told);
+    exit
+}
+
+/// What is told of an error, and the code to end with.
+pub(crate) fn told(error: &anyhow::Error) -> (Exit, String) {
+    let exit = if error.is::<UsageError>() { Exit::Usage } else { Exit::Failed };
+    (exit, chain(error))
 }
 
 /// The error and its causes, one a line. A cause that only repeats the line above it is left out.

@@ -3,6 +3,7 @@
 //! Owns what a process has once: its arguments, its environment, its terminal and its exit code. It must never decide
 //! what should happen to an instance or an image: that is `domain`, and what commands show is made in `view`.
 
+mod ask;
 mod cli;
 mod commands;
 mod ctx;
@@ -33,7 +34,7 @@ async fn run(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
     match command {
         Command::Daemon(args) => commands::daemon::run(args, ctx).await,
         Command::Check(args) => commands::check::run(args, ctx).await,
-        Command::Plan(args) => commands::plan::run(args, ctx),
+        Command::Plan(args) => commands::plan::run(args, ctx).await,
         Command::Explain(args) => commands::explain::run(args, ctx).await,
         Command::Backup(args) => commands::backup::run(args, ctx).await,
         Command::History(args) => commands::history::run(args, ctx).await,

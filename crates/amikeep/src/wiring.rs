@@ -5,6 +5,7 @@
 //! the network is still down and goes on by itself when it is up.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use amikeep_engine::{Engine, EngineError, OsRandom, SystemClock};
 use amikeep_ledger::{EngineLock, Holder, Ledger, LockError};
 use jiff::Timestamp;
 use tracing::error;
+
+use crate::ctx::NOT_FOR_ALL;
 
 /// What the daemon calls itself in the lock.
 pub(crate) const DAEMON_COMMAND: &str = "amikeep daemon";
@@ -55,6 +58,13 @@ pub(crate) fn aws_account(account: &Account, owner: &Owner) -> AwsAccount {
 /// Takes the engine's lock in the name of `command`, such as `amikeep daemon`.
 pub(crate) fn lock(database: &Path, command: &str, now: Timestamp) -> Result<EngineLock, LockError> {
     EngineLock::acquire(database, &Holder { pid: std::process::id(), command: command.to_owned(), started_at: now })
+}
+
+/// What is told of a lock that a command cannot have. Whoever may only ask must not go looking for a broken directory.
+pub(crate) fn no_lock(error: LockError) -> anyhow::Error {
+    let is_denied = matches!(&error, LockError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+    let error = anyhow::Error::new(error);
+    if is_denied { error.context(NOT_FOR_ALL) } else { error }
 }
 
 /// Whether what a holder of the lock says of itself names a daemon, which executes whatever is asked for. A command

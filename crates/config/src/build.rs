@@ -9,6 +9,8 @@ mod freezes;
 mod policies;
 mod references;
 
+use std::path::Path;
+
 use amikeep_domain::policy::PolicySet;
 use amikeep_domain::schedule::Schedule;
 
@@ -18,7 +20,13 @@ use crate::config::{Config, Daemon, Listen};
 use crate::findings::{At, Findings};
 use crate::keys::{DaemonKeys, RootKeys};
 use crate::value::Located;
+use crate::value::place::SocketPath;
 use crate::value::time::{Cron, UTC};
+
+/// Where the ledger of the service is, which is the default.
+const SERVICE_DATABASE: &str = "/var/lib/amikeep/amikeep.db";
+/// In the directory that systemd makes for the service (`RuntimeDirectory=` of the unit).
+const SERVICE_SOCKET: &str = "/run/amikeep/amikeep.sock";
 
 /// The configuration, if everything that it is made of is there.
 pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Config> {
@@ -58,9 +66,26 @@ fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon
         owner: keys.owner.get()?.clone(),
         database: keys.database.get()?.0.clone(),
         listen: *keys.listen.get()?,
+        socket: socket(keys)?.0,
         max_concurrent_jobs: usize::try_from(keys.max_concurrent_jobs.get()?.0).ok()?,
         shutdown_grace: keys.shutdown_grace.get()?.0,
     })
+}
+
+/// The socket of the daemon. It follows from the file alone, so that the daemon and every command agree about it: a
+/// ledger at its usual place is the service's, which has a directory under /run that others may enter; any other has
+/// its socket beside it.
+pub(crate) fn socket(keys: &DaemonKeys) -> Option<SocketPath> {
+    if let Some(given) = keys.socket.given() {
+        return Some(given.value.clone());
+    }
+    let database = &keys.database.get()?.0;
+    if database.as_path() == Path::new(SERVICE_DATABASE) {
+        return Some(SocketPath(Some(SERVICE_SOCKET.into())));
+    }
+    let mut beside = database.clone().into_os_string();
+    beside.push(".sock");
+    Some(SocketPath(Some(beside.into())))
 }
 
 /// The schedule of an expression that was accepted, in a zone that was accepted.

@@ -30,6 +30,8 @@ pub struct Daemon {
     pub database: PathBuf,
     /// Where the status page answers.
     pub listen: Listen,
+    /// The Unix socket at which the daemon answers users who may not read the ledger; `None` if there is none.
+    pub socket: Option<PathBuf>,
     /// How many jobs may be preparing to capturing at once, at least one.
     pub max_concurrent_jobs: usize,
     /// How long a stop waits for what is under way.
@@ -43,6 +45,15 @@ pub enum Listen {
     Off,
     /// At this address.
     On(SocketAddr),
+}
+
+/// Where what happened is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records {
+    /// The file of the ledger.
+    pub database: PathBuf,
+    /// The Unix socket of the daemon, for users who may not read the file; `None` if there is none.
+    pub socket: Option<PathBuf>,
 }
 
 /// One set of credentials in one region.

@@ -12,7 +12,7 @@ use crate::section::{Section, section};
 use crate::value::duration::{DAY, HOUR, MINUTE, Span};
 use crate::value::list::{Argv, OneOrMore, Several};
 use crate::value::number::Whole;
-use crate::value::place::{AbsolutePath, EndpointUrl, RoleArn};
+use crate::value::place::{AbsolutePath, EndpointUrl, RoleArn, SocketPath};
 use crate::value::table::Named;
 use crate::value::text::{NonEmpty, SetTag, SoughtTag, TagValue};
 use crate::value::time::{ClockTime, Cron, Days, Zone};
@@ -52,6 +52,8 @@ section! {
         database: AbsolutePath, Or("\"/var/lib/amikeep/amikeep.db\"");
         /// The address of the status page, `/metrics` and `/healthz`; `""` switches them off.
         listen: Listen, Or("\"127.0.0.1:8484\"");
+        /// The socket at which the daemon answers users who may not read the ledger; `""` switches it off.
+        socket: SocketPath, Optional;
         /// How many jobs may be preparing to capturing at once; waiting for EC2 is free.
         max_concurrent_jobs: Whole<1, CONCURRENT_JOBS_MAX>, Or("64");
         /// How long a stop waits for what is under way.

@@ -23,8 +23,8 @@ mod suggest;
 mod tests;
 mod value;
 
-pub use crate::config::{Account, Application, Config, Connection, Daemon, Freeze, Listen, Role, Via};
+pub use crate::config::{Account, Application, Config, Connection, Daemon, Freeze, Listen, Records, Role, Via};
 pub use crate::diagnostic::{Diagnostic, Place, Report, Severity};
-pub use crate::load::{DEFAULT_PATH, LoadError, Loaded, database_of, load, parse};
+pub use crate::load::{DEFAULT_PATH, LoadError, Loaded, load, parse, records_of};
 pub use crate::render::Color;
 pub use crate::schema::schema;

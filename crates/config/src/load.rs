@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
 use crate::build;
-use crate::config::Config;
+use crate::config::{Config, Records};
 use crate::diagnostic::{Diagnostic, Report, Severity};
 use crate::findings::{At, Findings};
 use crate::keys::{DaemonKeys, RootKeys};
@@ -92,23 +92,31 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, LoadError> {
 }
 
 /// Where the ledger is, by a file that may be wrong elsewhere. `None` if the file cannot be read or does not surely say.
-pub fn database_of(path: &Path) -> Option<PathBuf> {
+/// A socket about which it does not surely say is none.
+pub fn records_of(path: &Path) -> Option<Records> {
     let bytes = read(path).ok()?;
-    database_in(std::str::from_utf8(&bytes).ok()?)
+    records_in(std::str::from_utf8(&bytes).ok()?)
 }
 
-pub(crate) fn database_in(text: &str) -> Option<PathBuf> {
+pub(crate) fn records_in(text: &str) -> Option<Records> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let DeValue::Table(daemon) = table.get_ref().get("daemon")?.get_ref() else { return None };
     let mut findings = Findings::new("", text);
     let keys: DaemonKeys = section::read_table(daemon, &At::root(), &mut findings);
-    match keys.database {
-        // The parser mends a string that is not closed by guessing where it ends.
-        Field::Given(database) if text.get(database.at.span.clone())?.ends_with(['"', '\'']) => Some(database.value.0),
-        // A key that is misspelt or lost in broken syntax must not lead to another ledger.
-        Field::Default(database) if errors.is_empty() && !findings.has_errors() => Some(database.value.0),
-        Field::Given(_) | Field::Default(_) | Field::Absent | Field::Wrong => None,
-    }
+    // The parser mends a string that is not closed by guessing where it ends.
+    let is_closed = |at: &At| text.get(at.span.clone()).is_some_and(|it| it.ends_with(['"', '\'']));
+    // A key that is misspelt or lost in broken syntax must not lead to another place.
+    let is_whole = errors.is_empty() && !findings.has_errors();
+    let database = match &keys.database {
+        Field::Given(database) if is_closed(&database.at) => database.value.0.clone(),
+        Field::Default(database) if is_whole => database.value.0.clone(),
+        Field::Given(_) | Field::Default(_) | Field::Absent | Field::Wrong => return None,
+    };
+    let is_sure = match &keys.socket {
+        Field::Given(socket) => is_closed(&socket.at),
+        _ => is_whole,
+    };
+    Some(Records { database, socket: is_sure.then(|| build::socket(&keys)).flatten().and_then(|socket| socket.0) })
 }
 
 fn parse_bytes(bytes: &[u8], file: &str) -> Result<Loaded, LoadError> {
@@ -146,7 +154,8 @@ pub(crate) fn unreadable(file: &str, error: &io::Error) -> Report {
         ),
         io::ErrorKind::PermissionDenied => (
             "this user may not read the file".to_owned(),
-            "let the group of the user that runs amikeep read it, as with `chgrp amikeep` and `chmod 0640`",
+            "the installed file is for the group amikeep: join it (`usermod -aG amikeep NAME` as root, then log in anew), \
+             or make this file readable with `chgrp amikeep` and `chmod 0640`",
         ),
         io::ErrorKind::IsADirectory => ("this is a directory".to_owned(), "name the file in it"),
         io::ErrorKind::FileTooLarge => {

@@ -9,7 +9,7 @@ mod event;
 mod state;
 
 pub use event::{IllegalTransition, JobEvent};
-pub use state::{Capturing, JobState, OfflineProof, Pending, StateName};
+pub use state::{Capturing, JobState, OfflineProof, Pending, StateName, UnknownState};
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -29,4 +29,4 @@ pub use doorbell::Doorbell;
 pub use engine::{Engine, Options, Settled};
 pub use error::EngineError;
 pub use prune::{PrunePreview, PruneScope, preview_prune};
-pub use run::{Control, Handle};
+pub use run::{Beat, Control, Handle};

@@ -45,8 +45,17 @@ pub struct Handle<C> {
     pub shutdown: CancellationToken,
     /// How long calls under way may take to end after that.
     pub grace: Duration,
-    /// Called every second while the loop is alive, with the number of open jobs.
-    pub beat: Box<dyn Fn(usize) + Send + Sync>,
+    /// Called every second while the loop is alive.
+    pub beat: Box<dyn Fn(Beat) + Send + Sync>,
+}
+
+/// How a loop that is alive stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Jobs that have not ended.
+    pub open_jobs: usize,
+    /// Pauses that are in force.
+    pub paused: usize,
 }
 
 /// What can wake the loop from outside.
@@ -70,16 +79,16 @@ enum Woken<C> {
 
 /// Tells that the loop lives, once a second and no more often, however busy it is.
 struct Pulse {
-    beat: Box<dyn Fn(usize) + Send + Sync>,
+    beat: Box<dyn Fn(Beat) + Send + Sync>,
     last_at: Option<Instant>,
 }
 
 impl Pulse {
-    fn beat(&mut self, open_jobs: usize) {
+    fn beat(&mut self, beat: impl FnOnce() -> Beat) {
         let now = Instant::now();
         if self.last_at.is_none_or(|at| BEAT_EVERY <= now.duration_since(at)) {
             self.last_at = Some(now);
-            (self.beat)(open_jobs);
+            (self.beat)(beat());
         }
     }
 }
@@ -94,7 +103,7 @@ impl<C: Cloud> Engine<C> {
         let mut pulse = Pulse { beat: handle.beat, last_at: None };
         let mut inbox = Inbox { doorbell: handle.doorbell, control: handle.control, shutdown: handle.shutdown };
         loop {
-            pulse.beat(self.state.jobs.len());
+            pulse.beat(|| self.stand());
             let woken = self.wait(&mut inbox, wake_at).await;
             if let Err(error) = self.take_finished().await {
                 wake_at = self.later_since(&error);
@@ -183,11 +192,17 @@ impl<C: Cloud> Engine<C> {
         }
     }
 
+    fn stand(&self) -> Beat {
+        let now = self.ctx.now();
+        let paused = self.state.pauses.iter().filter(|pause| pause.contains(now)).count();
+        Beat { open_jobs: self.state.jobs.len(), paused }
+    }
+
     async fn drain(&mut self, grace: Duration, pulse: &mut Pulse) {
         info!(under_way = self.tasks.len(), "stopping: waiting for {} call(s) to end", self.tasks.len());
         let end = async {
             while !self.tasks.is_empty() {
-                pulse.beat(self.state.jobs.len());
+                pulse.beat(|| self.stand());
                 tokio::select! {
                     ended = self.tasks.join_next_with_id() => {
                         if let Err(error) = self.take_ended(ended).await {

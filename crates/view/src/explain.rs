@@ -7,15 +7,18 @@ mod answer;
 mod near;
 mod told;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use amikeep_domain::id::{AccountId, AccountName, PolicyName};
+use amikeep_domain::instance;
+use amikeep_domain::pause::Pause as DomainPause;
 use amikeep_domain::policy::PolicySet;
-use amikeep_domain::{instance, job};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::job::{JobError, Mode};
+use crate::pause::Pause;
 use crate::text::Time;
 
 pub use crate::explain::told::{answer_facts, instance_facts, next_fires};
@@ -28,7 +31,9 @@ pub struct Inputs<'a> {
     /// Where the instance was found.
     pub found: &'a Found,
     /// The last job of each policy and account that succeeded for the instance.
-    pub last_success: &'a BTreeMap<(PolicyName, AccountName), job::Job>,
+    pub last_success: &'a BTreeMap<(PolicyName, AccountName), LastSuccess>,
+    /// The pauses that are in force or may come to be.
+    pub pauses: &'a [DomainPause],
     /// The present moment.
     pub now: Timestamp,
 }
@@ -104,7 +109,9 @@ pub struct Answer {
     pub class_from: &'static str,
     /// Why the class calls for its mode.
     pub class_why: Option<String>,
-    /// What the next fire would do; of a policy without one, what a fire now would do.
+    /// The pause that is in force for it now; null if there is none.
+    pub paused: Option<Pause>,
+    /// What the next fire would do, were nothing paused; of a policy without one, what a fire now would do.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// The rules of retention.
@@ -141,13 +148,15 @@ pub struct NextFire {
     pub start_at: Time,
     /// The last moment at which it may start.
     pub start_by: Time,
+    /// The pause that it falls into, by which it is skipped; null if there is none.
+    pub paused: Option<Pause>,
     /// What it would do.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
 /// The last job that succeeded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSuccess {
     /// The job.
     pub job_id: String,
@@ -156,7 +165,7 @@ pub struct LastSuccess {
     /// The time of the image.
     pub captured_at: Option<Time>,
     /// How good it is.
-    pub grade: Option<&'static str>,
+    pub grade: Option<Cow<'static, str>>,
 }
 
 /// A policy that nearly matches.

@@ -15,7 +15,7 @@ pub struct Fire {
     pub account_name: String,
     /// Its nominal time; of several that were missed in a row, the last.
     pub scheduled_at: Time,
-    /// `ran`, `no-match` or `missed`.
+    /// `ran`, `no-match`, `missed` or `skipped`.
     pub outcome: &'static str,
     /// How many instances it matched.
     pub matched: u32,

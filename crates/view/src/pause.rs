@@ -1,5 +1,6 @@
 //! Pauses, as JSON and as a table.
 
+use amikeep_domain::id::{InstanceId, PolicyName};
 use amikeep_domain::pause::{Pause as DomainPause, PauseScope};
 use serde::Serialize;
 
@@ -46,6 +47,25 @@ impl From<&DomainPause> for Pause {
         let (since, until) = (Time(pause.since), pause.until.map(Time));
         Self { scope, policy, instance_id, since, until, reason: pause.reason.clone() }
     }
+}
+
+impl Pause {
+    /// What it means for what falls into it, as in `skipped until 2026-11-23 06:00: disk replacement`.
+    pub(crate) fn note(&self) -> String {
+        let until = self.until.map_or_else(|| "until it is resumed".to_owned(), |at| format!("until {}", minute(at.0)));
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("skipped {until}{reason}")
+    }
+}
+
+/// A line for each pause that stops something of what is looked at: of the policy and the instance, where one is named.
+pub fn notes(pauses: &[DomainPause], policy: Option<&PolicyName>, instance: Option<&InstanceId>) -> Vec<String> {
+    let is_meant = |scope: &PauseScope| match scope {
+        PauseScope::All => true,
+        PauseScope::Policy(paused) => policy.is_none_or(|policy| policy == paused),
+        PauseScope::Instance(paused) => instance.is_none_or(|instance| instance == paused),
+    };
+    pauses.iter().filter(|pause| is_meant(&pause.scope)).map(ToString::to_string).collect()
 }
 
 /// One row for each.

@@ -1,10 +1,12 @@
 //! The fires to come: what `plan` shows.
 
+use amikeep_domain::pause::{Pause as DomainPause, pause_at};
 use amikeep_domain::policy::{Enabled, PolicySet};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::table::{Cell, Column, Fit, Table};
+use crate::pause::Pause;
+use crate::table::{Cell, Column, Fit, Table, Tone};
 use crate::text::{Precision, Time, duration, local};
 
 /// A fire to come.
@@ -24,10 +26,18 @@ pub struct PlannedFire {
     pub accounts: Vec<String>,
     /// The class of its instances, unless their own tag says otherwise.
     pub class: String,
+    /// The pause of everything or of the policy that it falls into, by which it is skipped; null if it runs. A pause of
+    /// one instance stops no whole fire.
+    pub paused: Option<Pause>,
 }
 
 /// The fires `t` of enabled policies with from ≤ t < to, in the order of time. `None` if they are more than `fires_max`.
-pub fn planned_fires(set: &PolicySet, from: Timestamp, to: Timestamp, fires_max: usize) -> Option<Vec<PlannedFire>> {
+pub fn planned_fires(
+    set: &PolicySet,
+    pauses: &[DomainPause],
+    (from, to): (Timestamp, Timestamp),
+    fires_max: usize,
+) -> Option<Vec<PlannedFire>> {
     /// The schedule answers for what is after one instant and up to another; here the first counts and the last does not.
     const STEP: SignedDuration = SignedDuration::from_nanos(1);
     let after = from.checked_sub(STEP).unwrap_or(from);
@@ -46,6 +56,7 @@ pub fn planned_fires(set: &PolicySet, from: Timestamp, to: Timestamp, fires_max:
                 jitter_max: duration(policy.jitter),
                 accounts: policy.accounts.iter().map(ToString::to_string).collect(),
                 class: policy.class.to_string(),
+                paused: pause_at(pauses, &policy.name, None, at).map(Pause::from),
             });
         }
     }
@@ -69,6 +80,8 @@ pub fn table(fires: &[PlannedFire]) -> Table {
         Column::new("CLASS", Fit::Optional(1)),
         Column::new("JITTER", Fit::Optional(3)),
         Column::new("ACCOUNTS", Fit::OptionalWraps(4)),
+        // Empty where nothing is paused, and then left out.
+        Column::new("PAUSED", Fit::OptionalWraps(0)),
     ];
     let precision = Precision::of(fires.iter().map(|fire| fire.scheduled_at.0));
     let row = |fire: &PlannedFire| {
@@ -80,6 +93,7 @@ pub fn table(fires: &[PlannedFire]) -> Table {
             Cell::plain(&fire.class),
             Cell::plain(&fire.jitter_max),
             Cell::plain(fire.accounts.join(", ")),
+            Cell::new(fire.paused.as_ref().map(Pause::note).unwrap_or_default(), Tone::Warning),
         ]
     };
     Table { columns, rows: fires.iter().map(row).collect() }

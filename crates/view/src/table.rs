@@ -1,7 +1,14 @@
 //! A table before anybody knows how wide the paper is: titles, cells, and how bad each cell is.
+//!
+//! The daemon sends tables to commands as they are here, so they can be written as JSON and read back; that form is
+//! between programs of one release and no part of the contract.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// What a list shows to a person.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Table {
     /// The columns.
     pub columns: Vec<Column>,
@@ -10,16 +17,16 @@ pub struct Table {
 }
 
 /// One column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its title.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// What becomes of it where there is little room.
     pub fit: Fit,
 }
 
 /// What becomes of a column where there is little room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fit {
     /// It is shown whole: an id that somebody copies.
     Whole,
@@ -32,7 +39,7 @@ pub enum Fit {
 }
 
 /// One cell.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cell {
     /// The text, without control characters.
     pub text: String,
@@ -41,7 +48,7 @@ pub struct Cell {
 }
 
 /// How bad something is. A terminal makes a colour of it, a page a class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Tone {
     /// Neither good nor bad.
     #[default]
@@ -59,7 +66,7 @@ pub enum Tone {
 impl Column {
     /// A column of this title.
     pub const fn new(title: &'static str, fit: Fit) -> Self {
-        Self { title, fit }
+        Self { title: Cow::Borrowed(title), fit }
     }
 }
 
@@ -83,10 +90,10 @@ impl Cell {
 }
 
 /// One line of a description: what it is about, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// What it is about, in a word or two.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// What it is.
     pub value: Cell,
 }
@@ -94,7 +101,7 @@ pub struct Fact {
 impl Fact {
     /// From its parts.
     pub fn new(label: &'static str, value: Cell) -> Self {
-        Self { label, value }
+        Self { label: Cow::Borrowed(label), value }
     }
 }
 

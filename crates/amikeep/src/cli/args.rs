@@ -234,6 +234,5 @@ fn consistency() -> impl TypedValueParser<Value = Consistency> {
 }
 
 fn state() -> impl TypedValueParser<Value = StateName> {
-    let find = |word: String| StateName::ALL.into_iter().find(|it| it.as_str() == word).ok_or("no such state");
-    PossibleValuesParser::new(StateName::ALL.map(StateName::as_str)).try_map(find)
+    PossibleValuesParser::new(StateName::ALL.map(StateName::as_str)).try_map(|word| word.parse::<StateName>())
 }

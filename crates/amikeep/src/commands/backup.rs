@@ -135,7 +135,7 @@ impl Errand<'_> {
                     return Ok(Executor::Daemon(holder));
                 }
                 Err(LockError::Held { holder, .. }) => holder,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(wiring::no_lock(error)),
             };
             if !is_told {
                 self.ctx.tell(&format!("waiting for {holder}, which works on the ledger; nothing is queued yet"));

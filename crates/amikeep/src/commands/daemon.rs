@@ -12,13 +12,15 @@ use std::time::Duration;
 use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::{Config, Loaded};
 use amikeep_domain::plan::Scope;
-use amikeep_engine::{Control, Doorbell, EngineError, Handle};
+use amikeep_engine::{Beat, Control, Doorbell, EngineError, Handle};
 use amikeep_ledger::{EngineLock, LastStop, Ledger, LockError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::ask::Socket;
+use crate::ask::server::Answerer;
 use crate::cli::DaemonArgs;
 use crate::commands::daemon::reload::{Reloads, Status};
 use crate::commands::daemon::signals::{Signal, Signals};
@@ -46,6 +48,9 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let Some(lock) = wait_for_lock(ctx, &config, &systemd, &mut signals).await? else { return Ok(Exit::Done) };
     let ledger = Ledger::open_for_engine(&config.daemon.database, &lock).await?;
     log_start(&config, ledger.record_start(ctx.now()).await?);
+    for pause in ledger.pauses_in_force(ctx.now()).await? {
+        warn!("{pause}");
+    }
     let ended = Box::pin(serve(ctx, config, &ledger, &systemd, &mut signals)).await?;
     if ended == Exit::Done {
         ledger.record_stop(ctx.now()).await?;
@@ -123,6 +128,10 @@ async fn serve(
     let engine = wiring::start_engine(&config, ledger.clone(), clouds, Scope::Everything).await?;
     let (control, receiver) = mpsc::channel(1);
     let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
+    let mut answering = JoinSet::new();
+    if let Some((answerer, socket)) = answerer(ctx, &config).await? {
+        answering.spawn(answerer.serve(socket));
+    }
     let handle = Handle {
         doorbell: Doorbell::new(),
         control: receiver,
@@ -142,11 +151,29 @@ async fn serve(
             },
         }
     }
+    // It answers to the end, and is dropped with its socket when the engine has ended.
     stop(&mut engine_task, &shutdown, systemd, signals).await
 }
 
-fn beat(systemd: Arc<Systemd>, status: Arc<Status>) -> Box<dyn Fn(usize) + Send + Sync> {
-    Box::new(move |open_jobs| systemd.beat(&status.text(open_jobs)))
+/// Who answers users that may not read the ledger. Without a socket there are backups all the same.
+async fn answerer(ctx: &Ctx, config: &Config) -> anyhow::Result<Option<(Answerer, Socket)>> {
+    let Some(path) = &config.daemon.socket else { return Ok(None) };
+    match Socket::bind(path).await {
+        Ok(socket) => {
+            info!("commands of users who may not read the ledger are answered at {}", socket.path().display());
+            let ledger = Ledger::open_read_only(&config.daemon.database).await?;
+            Ok(Some((Answerer::new(ledger, ctx.config_path.clone()), socket)))
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            warn!("commands need the right to read the ledger, since there is no socket for them: {error}{cause}");
+            Ok(None)
+        }
+    }
+}
+
+fn beat(systemd: Arc<Systemd>, status: Arc<Status>) -> Box<dyn Fn(Beat) + Send + Sync> {
+    Box::new(move |beat| systemd.beat(&status.text(beat)))
 }
 
 /// The engine ends by itself only when something is broken.

@@ -2,25 +2,18 @@
 
 mod find;
 
-use std::collections::BTreeMap;
-
-use amikeep_domain::id::{AccountName, InstanceId, PolicyName};
-use amikeep_domain::job::{Job, StateName};
-use amikeep_domain::policy::PolicySet;
-use amikeep_ledger::{HistoryFilter, Ledger, LedgerError};
+use amikeep_domain::id::InstanceId;
 use amikeep_view as view;
-use amikeep_view::explain::{Answer, Explanation, Found, Inputs};
+use amikeep_view::explain::{Answer, Explanation, Inputs};
 
+use crate::ask::{self, KnownQuestion, LastOf};
 use crate::cli::{ExplainArgs, Format};
 use crate::commands::explain::find::Search;
-use crate::ctx::{Ctx, open_ledger};
+use crate::ctx::{Ctx, Records};
 use crate::exit::Exit;
 use crate::logging::{self, Purpose};
 use crate::output::{facts, heading};
 use crate::progress::Bars;
-
-/// Enough to find the last one under each name of its account.
-const LAST_JOBS_MAX: u32 = 20;
 
 pub(crate) async fn run(args: &ExplainArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     logging::start(Purpose::Command, ctx, &Bars::hidden());
@@ -33,43 +26,21 @@ pub(crate) async fn run(args: &ExplainArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         ctx.tell(&search.not_found(&args.instance));
         return Ok(Exit::Failed);
     };
-    let last_success = match open_ledger(&config.daemon.database).await {
-        Ok(ledger) => last_success(&ledger, &config.policy_set, found).await?,
-        Err(error) if is_missing(&error) => BTreeMap::new(),
-        Err(error) => return Err(error),
-    };
-    let inputs = Inputs { policy_set: &config.policy_set, found, last_success: &last_success, now: ctx.now() };
+    let now = ctx.now();
+    let instance = InstanceId::clone(&found.instance.id);
+    let policies = config.policy_set.policies.values().filter(|policy| policy.select.matches(&found.instance));
+    let last_success = Some(LastOf::new(instance, policies.map(|policy| &policy.name)));
+    let question = KnownQuestion { pauses_since: now, last_success };
+    let records = Records::new(config.clone());
+    let known = ask::know(ctx, &records, question).await?;
+    let (pauses, last_success) = (known.pauses(), known.last_success());
+    let inputs = Inputs { policy_set: &config.policy_set, found, last_success: &last_success, pauses: &pauses, now };
     let explanation = view::explain::explain(&inputs);
     match ctx.format {
         Format::Json => ctx.output.json(&explanation)?,
         Format::Table => tell(&explanation, ctx)?,
     }
     Ok(Exit::Done)
-}
-
-/// Before the first start of the daemon or `backup` there is no ledger, and no backup that it could know of.
-fn is_missing(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(LedgerError::Missing { .. }))
-}
-
-async fn last_success(
-    ledger: &Ledger,
-    set: &PolicySet,
-    found: &Found,
-) -> anyhow::Result<BTreeMap<(PolicyName, AccountName), Job>> {
-    let mut last = BTreeMap::new();
-    for policy in set.policies.values().filter(|policy| policy.select.matches(&found.instance)) {
-        let filter = HistoryFilter {
-            policy: Some(policy.name.clone()),
-            instance: Some(InstanceId::clone(&found.instance.id)),
-            state: Some(StateName::Succeeded),
-            ..HistoryFilter::default()
-        };
-        for job in ledger.history(&filter, LAST_JOBS_MAX, None).await?.rows {
-            last.entry((policy.name.clone(), job.account_name.clone())).or_insert(job);
-        }
-    }
-    Ok(last)
 }
 
 fn tell(explanation: &Explanation, ctx: &Ctx) -> anyhow::Result<()> {

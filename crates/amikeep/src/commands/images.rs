@@ -2,37 +2,57 @@
 
 use amikeep_view as view;
 
+use crate::ask::{self, Answer, Block, ImagesQuestion, Question, Source};
 use crate::cli::{Format, ImagesArgs};
 use crate::commands::known;
-use crate::ctx::{Ctx, open_ledger};
-use crate::exit::Exit;
-use crate::output::heading;
+use crate::ctx::{Ctx, Records};
+use crate::exit::{Exit, UsageError};
 
 pub(crate) async fn run(args: &ImagesArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
-    let config = ctx.load_config()?.config;
-    let ledger = open_ledger(&config.daemon.database).await?;
-    let configured = config.policy_set.policies.keys().cloned().collect();
-    known::check_policy(&ledger, args.policy.as_ref(), &configured).await?;
-    let rows = ledger.images(args.policy.as_ref(), args.instance.as_ref()).await?;
-    let images = view::image::judge(&rows, &config.policy_set, ctx.now());
-    if ctx.format == Format::Json {
-        ctx.output.json(&view::image::Images { images })?;
-        return Ok(Exit::Done);
+    let records = Records::new(ctx.load_config()?.config);
+    let question = ImagesQuestion { policy: args.policy.clone(), instance: args.instance.clone() };
+    ask::print(ctx, &records, Question::Images(question)).await
+}
+
+/// Answers it from the ledger and the configuration.
+pub(crate) async fn answer(question: &ImagesQuestion, source: &Source<'_>) -> anyhow::Result<Answer> {
+    let (ledger, now) = (source.ledger, source.now);
+    let Some(config) = source.config else {
+        let text =
+            "the daemon cannot read its configuration, without which no image can be judged; see `amikeep check`";
+        return Err(UsageError(text.to_owned()).into());
+    };
+    let set = &config.policy_set;
+    known::check_policy(ledger, question.policy.as_ref(), &set.policies).await?;
+    let rows = ledger.images(question.policy.as_ref(), question.instance.as_ref()).await?;
+    let pauses = ledger.pauses_in_force(now).await?;
+    let images = view::image::Images { images: view::image::judge(&rows, set, &pauses, now) };
+    let reaches = view::image::reaches(&rows, set, now);
+    let mut answer = Answer::new(source.format, &images, || blocks(&images.images, &reaches))?;
+    if source.format == Format::Table {
+        if images.images.is_empty() {
+            answer.notes.push("there is no image; `amikeep history` tells what became of the jobs".to_owned());
+        }
+        answer.notes.extend(view::pause::notes(&pauses, question.policy.as_ref(), question.instance.as_ref()));
     }
-    if images.is_empty() {
-        ctx.tell("there is no image; `amikeep history` tells what became of the jobs");
+    Ok(answer)
+}
+
+fn blocks(images: &[view::image::Image], reaches: &[String]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for series in view::image::by_series(images) {
+        if !blocks.is_empty() {
+            blocks.push(Block::Gap);
+        }
+        blocks.extend([Block::Heading(series.title), Block::Table(series.table)]);
     }
-    for (n, series) in view::image::by_series(&images).iter().enumerate() {
-        let gap = if n == 0 { "" } else { "\n" };
-        ctx.output.line(&format!("{gap}{}", heading(&series.title, ctx.color)))?;
-        ctx.output.table(ctx, &series.table)?;
-    }
-    let reaches = view::image::reaches(&rows, &config.policy_set, ctx.now());
     if !reaches.is_empty() {
-        ctx.output.line(&format!("\n{}\n  {}", heading("Reach of the rules", ctx.color), reaches.join("\n  ")))?;
+        let reach = Block::Text(format!("  {}", reaches.join("\n  ")));
+        blocks.extend([Block::Gap, Block::Heading("Reach of the rules".to_owned()), reach]);
     }
     if images.iter().any(|image| image.verdict == Some("delete")) {
-        ctx.output.line("\nEC2 was not asked here: `amikeep prune --dry-run` also says what is in use.")?;
+        let text = "EC2 was not asked here: `amikeep prune --dry-run` also says what is in use.";
+        blocks.extend([Block::Gap, Block::Text(text.to_owned())]);
     }
-    Ok(Exit::Done)
+    blocks
 }

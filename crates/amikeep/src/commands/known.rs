@@ -1,8 +1,9 @@
 //! Whether a policy that is asked about was ever heard of: a typo must not look like a policy without a backup.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use amikeep_domain::id::PolicyName;
+use amikeep_domain::policy::Policy;
 use amikeep_ledger::{FireFilter, HistoryFilter, Ledger};
 
 use crate::exit::UsageError;
@@ -12,9 +13,9 @@ use crate::exit::UsageError;
 pub(super) async fn check_policy(
     ledger: &Ledger,
     policy: Option<&PolicyName>,
-    configured: &BTreeSet<PolicyName>,
+    configured: &BTreeMap<PolicyName, Policy>,
 ) -> anyhow::Result<()> {
-    let Some(policy) = policy.filter(|policy| !configured.contains(*policy)) else { return Ok(()) };
+    let Some(policy) = policy.filter(|policy| !configured.contains_key(*policy)) else { return Ok(()) };
     let jobs = HistoryFilter { policy: Some(policy.clone()), ..HistoryFilter::default() };
     let fires = FireFilter { policy: Some(policy.clone()), ..FireFilter::default() };
     let has_rows =
@@ -22,7 +23,7 @@ pub(super) async fn check_policy(
     if has_rows {
         return Ok(());
     }
-    let known: Vec<&str> = configured.iter().map(PolicyName::as_str).collect();
+    let known: Vec<&str> = configured.keys().map(PolicyName::as_str).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     Err(UsageError(format!("there is no policy {policy} in the configuration, nor in the ledger; there are: {known}"))
         .into())

@@ -1,13 +1,12 @@
 //! `pause`, `resume`, `cancel`, `pin` and `unpin`: what operators stop, take back, or want kept.
 
-use std::collections::BTreeSet;
-
 use amikeep_domain::id::{ImageId, JobId};
 use amikeep_domain::pause::PauseScope;
-use amikeep_ledger::{Ledger, RequestKind};
+use amikeep_ledger::RequestKind;
 use amikeep_view as view;
 use serde::Serialize;
 
+use crate::ask::{self, Answer, Block, Question, Source};
 use crate::cli::{CancelArgs, Format, PauseArgs, PinArgs, ResumeArgs, ScopeArgs};
 use crate::commands::{known, order, show};
 use crate::ctx::{Ctx, open_ledger};
@@ -29,7 +28,7 @@ pub(crate) async fn pause(args: &PauseArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
             let text = "say what is to be paused: --policy P, --instance I or --all";
             return Err(UsageError(text.to_owned()).into());
         }
-        return list(ctx).await;
+        return ask::print(ctx, &ctx.load_records()?, Question::Pauses).await;
     };
     check_scope(&scope, ctx).await?;
     let until = args.until.map(|until| until.ahead(ctx.now()));
@@ -92,7 +91,10 @@ async fn ordered(ctx: &Ctx, command: &'static str, kind: RequestKind, shown: Sho
     }
     let ledger = open_ledger(&config.daemon.database).await?;
     match shown {
-        Shown::Pauses => print_pauses(ctx, &ledger).await?,
+        Shown::Pauses => {
+            let source = Source { ledger: &ledger, config: Some(&config), format: ctx.format, now: ctx.now() };
+            list(&source).await?.print(ctx)?;
+        }
         Shown::Job(id) => {
             let Some(job) = ledger.job(id).await? else { return Ok(Exit::Failed) };
             let state = job.state.name();
@@ -114,31 +116,26 @@ async fn ordered(ctx: &Ctx, command: &'static str, kind: RequestKind, shown: Sho
     Ok(Exit::Done)
 }
 
-async fn list(ctx: &Ctx) -> anyhow::Result<Exit> {
-    let ledger = open_ledger(&ctx.load_records()?.database).await?;
-    print_pauses(ctx, &ledger).await?;
-    Ok(Exit::Done)
-}
-
-async fn print_pauses(ctx: &Ctx, ledger: &Ledger) -> anyhow::Result<()> {
-    let pauses = ledger.pauses_in_force(ctx.now()).await?;
-    if pauses.is_empty() && ctx.format == Format::Table {
-        ctx.tell("nothing is paused");
-        return Ok(());
-    }
+/// What is paused.
+pub(crate) async fn list(source: &Source<'_>) -> anyhow::Result<Answer> {
+    let pauses = source.ledger.pauses_in_force(source.now).await?;
     let pauses = view::pause::Pauses::from(pauses.as_slice());
-    ctx.output.print(ctx, &pauses, || view::pause::table(&pauses))
+    let mut answer = Answer::new(source.format, &pauses, || vec![Block::Table(view::pause::table(&pauses))])?;
+    if pauses.pauses.is_empty() && source.format == Format::Table {
+        answer.notes.push("nothing is paused".to_owned());
+    }
+    Ok(answer)
 }
 
 /// A typo must not look like a pause.
 async fn check_scope(scope: &PauseScope, ctx: &Ctx) -> anyhow::Result<()> {
     let PauseScope::Policy(policy) = scope else { return Ok(()) };
     let config = ctx.load_config()?.config;
-    let configured: BTreeSet<_> = config.policy_set.policies.keys().cloned().collect();
-    if configured.contains(policy) {
+    let configured = &config.policy_set.policies;
+    if configured.contains_key(policy) {
         // There may be no ledger yet: a pause is also a way to begin quietly.
         return Ok(());
     }
     let ledger = open_ledger(&config.daemon.database).await?;
-    known::check_policy(&ledger, Some(policy), &configured).await
+    known::check_policy(&ledger, Some(policy), configured).await
 }

@@ -74,7 +74,7 @@ pub(crate) async fn carry_out(
             }
             // Another command has the lock and executes its own requests alone.
             Err(LockError::Held { .. }) => tokio::time::sleep(LOOK_EVERY).await,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(wiring::no_lock(error)),
         }
     }
 }

@@ -1,12 +1,15 @@
-//! `amikeep plan`: the fires to come. It needs the configuration alone.
+//! `amikeep plan`: the fires to come. It needs the configuration alone; what is paused it knows from the ledger, if there
+//! is one that it may read or ask about.
 
+use amikeep_domain::pause::Pause;
 use amikeep_domain::policy::saturating_add;
 use amikeep_view as view;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::ask::{self, KnownQuestion};
 use crate::cli::{Format, PlanArgs};
-use crate::ctx::Ctx;
-use crate::exit::{Exit, UsageError};
+use crate::ctx::{Ctx, Records};
+use crate::exit::{Exit, Told, UsageError};
 
 /// How far a plan looks if nothing else is said.
 const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(24);
@@ -14,10 +17,12 @@ const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// something else.
 const FIRES_MAX: usize = 1_000_000;
 
-pub(crate) fn run(args: &PlanArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
-    let set = ctx.load_config()?.config.policy_set;
+pub(crate) async fn run(args: &PlanArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
+    let config = ctx.load_config()?.config;
     let (from, to) = span(args, ctx.now())?;
-    let Some(fires) = view::plan::planned_fires(&set, from, to, FIRES_MAX) else {
+    let set = config.policy_set.clone();
+    let pauses = pauses(&Records::new(config), from, ctx).await;
+    let Some(fires) = view::plan::planned_fires(&set, &pauses, (from, to), FIRES_MAX) else {
         return Err(UsageError(format!(
             "there are more than {FIRES_MAX} fires from {from:.0} to {to:.0}: take a shorter span"
         ))
@@ -28,6 +33,19 @@ pub(crate) fn run(args: &PlanArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         tell_rest(&set, fires.is_empty(), (from, to), ctx);
     }
     Ok(Exit::Done)
+}
+
+/// The pauses that may concern fires from this time on. Whoever cannot know them is told so, and has the plan.
+async fn pauses(records: &Records, from: Timestamp, ctx: &Ctx) -> Vec<Pause> {
+    let question = KnownQuestion { pauses_since: from, last_success: None };
+    match ask::know(ctx, records, question).await {
+        Ok(known) => known.pauses(),
+        Err(error) => {
+            let why = if error.is::<Told>() { String::new() } else { format!(": {error}") };
+            ctx.tell(&format!("what is paused is not known, and every fire is listed as if nothing were{why}"));
+            Vec::new()
+        }
+    }
 }
 
 /// What the table cannot say.

@@ -5,10 +5,10 @@ use amikeep_ledger::{HistoryFilter, Ledger, PAGE_ROWS_MAX};
 use amikeep_view as view;
 use amikeep_view::table::{Cell, Fact, Tone};
 
-use crate::cli::{Format, ShowArgs};
-use crate::ctx::{Ctx, open_ledger};
+use crate::ask::{self, Answer, Block, Question, ShowQuestion, Source};
+use crate::cli::ShowArgs;
+use crate::ctx::Ctx;
 use crate::exit::Exit;
-use crate::output::{facts, heading};
 
 /// Fewer characters name many jobs by chance.
 const PART_LEN_MIN: usize = 4;
@@ -16,19 +16,18 @@ const PART_LEN_MIN: usize = 4;
 const SEARCHED_MAX: usize = 20_000;
 
 pub(crate) async fn run(args: &ShowArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
-    let ledger = open_ledger(&ctx.load_records()?.database).await?;
-    let jobs = find(&ledger, &args.job).await?;
-    let [job] = jobs.as_slice() else {
-        ctx.tell(&not_one(&args.job, &jobs));
-        return Ok(Exit::Failed);
-    };
+    let records = ctx.load_records()?;
+    ask::print(ctx, &records, Question::Show(ShowQuestion { job: args.job.clone() })).await
+}
+
+/// Answers it from the ledger.
+pub(crate) async fn answer(question: &ShowQuestion, source: &Source<'_>) -> anyhow::Result<Answer> {
+    let ledger = source.ledger;
+    let jobs = find(ledger, &question.job).await?;
+    let [job] = jobs.as_slice() else { return Ok(Answer::failed(not_one(&question.job, &jobs))) };
     let events = ledger.events(job.id).await?.iter().map(view::job::Event::from).collect();
     let story = view::job::Story { job: job.into(), events };
-    match ctx.format {
-        Format::Json => ctx.output.json(&story)?,
-        Format::Table => tell(&story, ctx)?,
-    }
-    Ok(Exit::Done)
+    Answer::new(source.format, &story, || tell(&story))
 }
 
 /// The jobs that `part` names: by the whole id, by its beginning, or by its end.
@@ -72,19 +71,18 @@ pub(super) fn not_one(part: &str, jobs: &[Job]) -> String {
     format!("error: `{part}` names several jobs, give more of the id:\n{}", ids.join("\n"))
 }
 
-fn tell(story: &view::job::Story, ctx: &Ctx) -> anyhow::Result<()> {
+fn tell(story: &view::job::Story) -> Vec<Block> {
     let job = &story.job;
-    ctx.output.line(&heading(&format!("Job {}", job.id), ctx.color))?;
-    ctx.output.line(&facts(&view::job::facts(job), ctx.width, ctx.color))?;
+    let mut blocks = vec![Block::Heading(format!("Job {}", job.id)), Block::Facts(view::job::facts(job))];
     if let Some(error) = &job.error {
-        let why = [
+        let why = vec![
             Fact::new("error", Cell::new(&error.code, Tone::Bad)),
             Fact::new("what", Cell::plain(&error.message)),
             Fact::new("next step", Cell::new(&error.next_step, Tone::Warning)),
         ];
-        ctx.output.line(&format!("\n{}", heading("Why it failed", ctx.color)))?;
-        ctx.output.line(&facts(&why, ctx.width, ctx.color))?;
+        blocks.extend([Block::Gap, Block::Heading("Why it failed".to_owned()), Block::Facts(why)]);
     }
-    ctx.output.line(&format!("\n{}", heading("What happened", ctx.color)))?;
-    ctx.output.table(ctx, &view::job::timeline(&story.events))
+    let timeline = Block::Table(view::job::timeline(&story.events));
+    blocks.extend([Block::Gap, Block::Heading("What happened".to_owned()), timeline]);
+    blocks
 }

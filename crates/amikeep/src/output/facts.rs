@@ -18,7 +18,7 @@ pub(crate) fn facts(facts: &[Fact], width: Option<u16>, color: Color) -> String 
     let mut lines = Vec::new();
     for fact in facts {
         for (n, line) in wrap(&fact.value.text, room).iter().enumerate() {
-            let label = if n == 0 { fact.label } else { "" };
+            let label = if n == 0 { &*fact.label } else { "" };
             lines.push(format!("{INDENT}{label:label_width$}  {}", paint(line, fact.value.tone, color)));
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn render(table: &Table, width: Option<u16>, color: Color) -> Rendere
         text.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
     }
     text.load_style(comfy_table::presets::NOTHING);
-    text.set_header(shown.iter().map(|index| header(table.columns[*index].title)));
+    text.set_header(shown.iter().map(|index| header(&table.columns[*index].title)));
     for row in &table.rows {
         text.add_row(shown.iter().filter_map(|index| row.get(*index)).map(cell));
     }

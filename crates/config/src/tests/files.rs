@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use expect_test::{Expect, expect};
 
-use crate::load::{database_in, unreadable};
+use crate::load::{records_in, unreadable};
 use crate::tests::{check, with_policy};
 use crate::{Color, LoadError, load};
 
@@ -35,7 +35,7 @@ fn a_file_that_is_not_there_says_how_to_name_another() {
 fn a_file_that_is_wrong_still_says_where_the_ledger_is_or_does_not_guess() {
     let explicit = "[daemon]\nowner = \"test\"\ndatabase = \"/var/lib/one.db\"\n";
     let wrong_policy = "[policies.p]\nclass = 3\n";
-    let found = |text: &str| database_in(text).map(|path| path.display().to_string());
+    let found = |text: &str| records_in(text).map(|records| records.database.display().to_string());
     assert_eq!(found(&format!("{explicit}{wrong_policy}")).as_deref(), Some("/var/lib/one.db"));
     assert_eq!(
         found(&format!("[daemon]\nowner = \"test\"\n{wrong_policy}")).as_deref(),
@@ -49,6 +49,19 @@ fn a_file_that_is_wrong_still_says_where_the_ledger_is_or_does_not_guess() {
         "[daemon]\nowner = \"test\n",
     ] {
         assert_eq!(found(unsure), None, "{unsure}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_still_says_where_the_socket_is_or_names_none() {
+    let socket = |more: &str| {
+        let text = format!("[daemon]\nowner = \"test\"\ndatabase = \"/srv/one.db\"\n{more}[policies.p]\nclass = 3\n");
+        records_in(&text).unwrap().socket.map(|path| path.display().to_string())
+    };
+    assert_eq!(socket("").as_deref(), Some("/srv/one.db.sock"));
+    assert_eq!(socket("socket = \"/run/two.sock\"\n").as_deref(), Some("/run/two.sock"));
+    for none in ["socket = \"\"\n", "sockt = \"/run/two.sock\"\n", "socket = \"/run/two.sock\n"] {
+        assert_eq!(socket(none), None, "{none}");
     }
 }
 
@@ -75,7 +88,7 @@ fn a_file_that_may_not_be_read_says_which_permission_is_missing() {
     expect![[r#"
         error: this user may not read the file
         --> amikeep.toml
-         = help: let the group of the user that runs amikeep read it, as with `chgrp amikeep` and `chmod 0640`
+         = help: the installed file is for the group amikeep: join it (`usermod -aG amikeep NAME` as root, then log in anew), or make this file readable with `chgrp amikeep` and `chmod 0640`
     "#]]
     .assert_eq(&report.render(Color::Plain));
     let report = unreadable("amikeep.toml", &io::Error::from_raw_os_error(5));

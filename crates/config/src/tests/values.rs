@@ -1,5 +1,7 @@
 //! What a right file means.
 
+use std::path::Path;
+
 use amikeep_domain::class::{AsgReboot, Consistency, IfBlocked};
 use amikeep_domain::policy::Enabled;
 use jiff::SignedDuration;
@@ -12,6 +14,7 @@ fn what_is_left_out_has_the_default_of_the_contract() {
     let config = config(&with_policy(&[]));
     assert_eq!(config.daemon.database.to_str(), Some("/var/lib/amikeep/amikeep.db"));
     assert_eq!(config.daemon.listen, Listen::On("127.0.0.1:8484".parse().unwrap()));
+    assert_eq!(config.daemon.socket.as_deref(), Some(Path::new("/run/amikeep/amikeep.sock")));
     assert_eq!(config.daemon.max_concurrent_jobs, 64);
     assert_eq!(config.daemon.shutdown_grace, SignedDuration::from_secs(60));
     assert_eq!(config.policy_set.prune_schedule.fingerprint(), "30 * * * * UTC");
@@ -87,8 +90,18 @@ fn every_rule_of_keep_arrives_as_itself() {
 }
 
 #[test]
+fn a_socket_is_beside_a_ledger_of_ones_own_or_where_it_is_said_to_be_or_nowhere() {
+    let socket =
+        |more: &str| config(&with_policy(&[]).replacen("[daemon]\n", &format!("[daemon]\n{more}"), 1)).daemon.socket;
+    assert_eq!(socket("database = \"/srv/a/one.db\"\n").as_deref(), Some(Path::new("/srv/a/one.db.sock")));
+    let both = "database = \"/srv/a/one.db\"\nsocket = \"/run/two.sock\"\n";
+    assert_eq!(socket(both).as_deref(), Some(Path::new("/run/two.sock")));
+    assert_eq!(socket("socket = \"\"\n"), None);
+}
+
+#[test]
 fn every_key_of_daemon_and_account_arrives() {
-    let text = "[daemon]\nowner = \"me\"\ndatabase = \"/tmp/x.db\"\nlisten = \"\"\nmax_concurrent_jobs = 0x10\n\
+    let text = "[daemon]\nowner = \"me\"\ndatabase = \"/tmp/x.db\"\nlisten = \"\"\nsocket = \"/tmp/x.sock\"\nmax_concurrent_jobs = 0x10\n\
                 shutdown_grace = \"0s\"\nprune_schedule = \"@hourly\"\nhistory_keep = \"30d\"\n\
                 [accounts.a]\nregion = \"eu-west-1\"\nprofile = \"p\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"\n\
                 external_id = \"e\"\nendpoint_url = \"http://[::1]:1\"\naccount_id = \"123456789012\"\nvisibility_lag = \"2s\"\n";
@@ -96,7 +109,7 @@ fn every_key_of_daemon_and_account_arrives() {
     let daemon = &config.daemon;
     assert_eq!((daemon.owner.as_str(), daemon.database.to_str()), ("me", Some("/tmp/x.db")));
     assert_eq!((daemon.listen, daemon.max_concurrent_jobs), (Listen::Off, 16));
-    assert_eq!(daemon.shutdown_grace.as_secs(), 0);
+    assert_eq!((daemon.socket.as_deref(), daemon.shutdown_grace.as_secs()), (Some(Path::new("/tmp/x.sock")), 0));
     let rules = &config.policy_set;
     assert_eq!((rules.prune_schedule.expression(), rules.history_keep.as_hours()), ("@hourly", 30 * 24));
     let account = config.accounts.values().next().unwrap();

@@ -30,6 +30,33 @@ impl Text for AbsolutePath {
     }
 }
 
+/// The path of a Unix socket, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SocketPath(pub(crate) Option<PathBuf>);
+
+/// What fits into the address of a Unix socket on Linux (`unix(7)`): 108 bytes, of which the last is a zero.
+pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+impl Text for SocketPath {
+    const EXPECTED: &'static str = "an absolute path, or \"\" for none";
+
+    fn constraints() -> Json {
+        json!({ "pattern": "^(/|$)", "maxLength": SOCKET_PATH_BYTES_MAX })
+    }
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let AbsolutePath(path) = AbsolutePath::parse(text)?;
+        if SOCKET_PATH_BYTES_MAX < text.len() {
+            return Err(Refusal::new(format!("the path has {} bytes, which is too long for a socket", text.len()))
+                .allow(format!("a path of at most {SOCKET_PATH_BYTES_MAX} bytes, such as /run/amikeep/amikeep.sock")));
+        }
+        Ok(Self(Some(path)))
+    }
+}
+
 impl Text for Listen {
     const EXPECTED: &'static str = "an address and port in quotes";
 

@@ -1,6 +1,7 @@
 //! The states of a job, and what each of them owns.
 
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 
@@ -158,6 +159,19 @@ impl StateName {
     /// Whether nothing follows this state.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
+    }
+}
+
+/// There is no state of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no state `{0}`")]
+pub struct UnknownState(String);
+
+impl FromStr for StateName {
+    type Err = UnknownState;
+
+    fn from_str(word: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownState(word.to_owned()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use amikeep_domain::class::{RebootWindow, built_in};
 use amikeep_domain::instance::{CLASS_TAG, Hibernation, InstanceState, RootDevice};
 use amikeep_domain::pattern::Pattern;
+use amikeep_domain::pause::PauseScope;
 use amikeep_domain::policy::{AccountRules, Enabled, Policy, Selector, TagMatch};
 use amikeep_domain::schedule::Schedule;
 use expect_test::expect;
@@ -76,7 +77,7 @@ fn found(tags: &[(&str, &str)]) -> Found {
 
 fn explained(set: &PolicySet, found: &Found) -> Explanation {
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
-    explain(&Inputs { policy_set: set, found, last_success: &BTreeMap::new(), now })
+    explain(&Inputs { policy_set: set, found, last_success: &BTreeMap::new(), pauses: &[], now })
 }
 
 const DATABASE: [(&str, &str); 2] = [("Env", "prod"), ("Role", "mysql")];
@@ -95,6 +96,7 @@ fn a_matching_policy_tells_class_mode_grade_and_the_next_fires() {
             "class": "production-database",
             "class_from": "policy",
             "class_why": "half-written transactions, binlogs and append-only files cannot be trusted otherwise",
+            "paused": null,
             "decision": "capture",
             "mode": {
               "asked": "reboot",
@@ -111,6 +113,7 @@ fn a_matching_policy_tells_class_mode_grade_and_the_next_fires() {
                 "scheduled_at": "2026-11-23T02:00:00Z",
                 "start_at": "2026-11-23T02:00:00Z",
                 "start_by": "2026-11-23T08:00:00Z",
+                "paused": null,
                 "decision": "capture",
                 "mode": {
                   "asked": "reboot",
@@ -239,4 +242,35 @@ fn a_person_is_told_the_same() {
         keeps: daily=7
         last success: none in the ledger"#]]
     .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn a_pause_is_told_beside_what_would_be_done_without_it() {
+    let set = set(vec![policy("db", "production-database", "mysql")]);
+    let found = found(&DATABASE);
+    let pause = DomainPause {
+        id: "0193509f-6e00-7c3a-9b1e-5d2f8a4c6e10".parse().unwrap(),
+        scope: PauseScope::Instance(found.instance.id.clone()),
+        since: "2026-11-22T10:00:00Z".parse().unwrap(),
+        until: Some("2026-11-23T12:00:00Z".parse().unwrap()),
+        reason: None,
+        ended_at: None,
+    };
+    let (now, last_success) = ("2026-11-22T12:00:00Z".parse().unwrap(), BTreeMap::new());
+    let inputs = Inputs {
+        policy_set: &set,
+        found: &found,
+        last_success: &last_success,
+        pauses: std::slice::from_ref(&pause),
+        now,
+    };
+    let answer = explain(&inputs).policies.remove(0);
+    assert_eq!((answer.outcome.decision, answer.outcome.mode.done), ("capture", Some("reboot")));
+    assert_eq!(answer.paused.as_ref().map(|it| it.scope), Some("instance"));
+    let fires: Vec<_> = answer.next_fires.iter().map(|it| (it.outcome.decision, it.paused.is_some())).collect();
+    assert_eq!(fires, [("skip", true), ("capture", false), ("capture", false)]);
+    assert_eq!(answer.next_fires[0].outcome.reason, pause.to_string());
+    let facts = answer_facts(&answer).into_iter();
+    let told: Vec<_> = facts.filter(|it| it.label == "paused").map(|it| it.value.text).collect();
+    assert_eq!(told, ["skipped until 2026-11-23 12:00"]);
 }

@@ -37,6 +37,8 @@ pub fn answer_facts(answer: &Answer) -> Vec<Fact> {
     if !answer.enabled {
         facts.insert(0, Fact::new("enabled", Cell::new("no: it does not fire", Tone::Bad)));
     }
+    let paused = answer.paused.as_ref().map(|pause| Fact::new("paused", Cell::new(pause.note(), Tone::Warning)));
+    facts.extend(paused);
     facts.push(Fact::new("mode", Cell::or_dash(outcome.mode.done.or(outcome.mode.asked))));
     facts.push(Fact::new("expected grade", grade_cell(outcome.expected_grade)));
     facts.push(Fact::new("decision", decision_cell(outcome)));
@@ -94,6 +96,6 @@ fn last_success(answer: &Answer) -> Cell {
     let Some(success) = &answer.last_success else { return Cell::new("none in the ledger", Tone::Bad) };
     let at = success.captured_at.map(|at| minute(at.0)).unwrap_or_default();
     let image = success.image_id.as_deref().unwrap_or("-");
-    let grade = success.grade.unwrap_or("-");
+    let grade = success.grade.as_deref().unwrap_or("-");
     Cell::plain(format!("{at} UTC, {image}, grade {grade}"))
 }

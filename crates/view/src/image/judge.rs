@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amikeep_domain::grade::Grade;
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, PolicyName, Region};
+use amikeep_domain::pause::{Pause, pause_at};
 use amikeep_domain::policy::{Policy, PolicySet};
 use amikeep_domain::retention::{
     Candidate, Guard, ImageFacts, Pin, Planned, Usage, Verdict, apply_guards, apply_image_guards, hold_all,
@@ -20,10 +21,11 @@ type SeriesKey<'a> = (&'a PolicyName, &'a AccountId, &'a Region, &'a InstanceId)
 
 /// The images that are there or should be, with their verdicts. Those that EC2 still makes, that failed before there was
 /// an image to keep, or that are deleted, are left out. `rows` has whole series, since rules look at a series as a whole.
-pub fn judge(rows: &[ImageRow], set: &PolicySet, now: Timestamp) -> Vec<Image> {
+pub fn judge(rows: &[ImageRow], set: &PolicySet, pauses: &[Pause], now: Timestamp) -> Vec<Image> {
     let mut images = Vec::new();
-    for series in group(rows).into_values() {
-        let verdicts = verdicts(&series, set, now);
+    for (key, series) in group(rows) {
+        let pause = pause_at(pauses, key.0, Some(key.3), now);
+        let verdicts = verdicts(&series, set, pause, now);
         let listed = series.into_iter().filter(|row| is_listed(row.state));
         images.extend(listed.map(|row| of_row(row, verdicts.get(&row.image))));
     }
@@ -71,14 +73,24 @@ fn candidates(series: &[&ImageRow], is_meant: fn(&ImageRow) -> bool) -> Vec<Cand
     series.iter().filter(|row| is_meant(row)).map(candidate).collect()
 }
 
-fn verdicts(series: &[&ImageRow], set: &PolicySet, now: Timestamp) -> BTreeMap<ImageId, Verdict> {
+fn verdicts(
+    series: &[&ImageRow],
+    set: &PolicySet,
+    pause: Option<&Pause>,
+    now: Timestamp,
+) -> BTreeMap<ImageId, Verdict> {
     let counted = candidates(series, is_counted);
     let leftover = candidates(series, is_leftover);
     let policy = series.first().and_then(|row| set.policies.get(&row.policy));
-    let planned = match policy {
+    let mut planned = match policy {
         Some(policy) => plan(series, &counted, &leftover, policy, set, now),
         None => hold_all(&[counted, leftover].concat(), &Guard::PolicyGone),
     };
+    if let Some(pause) = pause {
+        for image in &mut planned {
+            image.hold(Guard::Paused { pause: pause.to_string() });
+        }
+    }
     planned.into_iter().map(|image| (image.id, image.verdict)).collect()
 }
 

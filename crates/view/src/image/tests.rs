@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amikeep_domain::class::built_in;
 use amikeep_domain::grade::Grade;
+use amikeep_domain::pause::{Pause, PauseScope};
 use amikeep_domain::policy::{Enabled, Policy, PolicySet, Selector};
 use amikeep_domain::schedule::Schedule;
 use amikeep_ledger::{ImageRow, ImageRowState};
@@ -64,7 +65,7 @@ fn row(policy: &str, day: u8, grade: Grade) -> ImageRow {
 }
 
 fn judged(rows: &[ImageRow], keep: &str) -> Vec<Image> {
-    judge(rows, &set(keep), "2026-11-22T12:00:00Z".parse().unwrap())
+    judge(rows, &set(keep), &[], "2026-11-22T12:00:00Z".parse().unwrap())
 }
 
 /// Day of November, state, verdict, and why.
@@ -201,4 +202,22 @@ fn images_are_shown_by_series_with_their_span() {
     let cells: Vec<_> = series[0].table.rows[1].iter().map(|cell| cell.text.as_str()).collect();
     expect!["2026-11-21 01:00 | ami-00000000000000015 | clean | delete | no rule keeps it"]
         .assert_eq(&cells.join(" | "));
+}
+
+#[test]
+fn a_paused_policy_lets_nothing_go() {
+    let rows = [row("db", 22, Grade::Clean), row("db", 21, Grade::Clean)];
+    let pause = Pause {
+        id: "0193509f-6e00-7c3a-9b1e-5d2f8a4c6e10".parse().unwrap(),
+        scope: PauseScope::Policy("db".parse().unwrap()),
+        since: "2026-11-22T10:00:00Z".parse().unwrap(),
+        until: None,
+        reason: Some("audit".to_owned()),
+        ended_at: None,
+    };
+    let judged = |now: &str| judge(&rows, &set("last=1"), std::slice::from_ref(&pause), now.parse().unwrap());
+    assert_eq!(judged("2026-11-22T09:00:00Z")[1].verdict, Some("delete"));
+    let paused = judged("2026-11-22T12:00:00Z");
+    assert_eq!((paused[0].verdict, paused[1].verdict), (Some("keep"), Some("held")));
+    assert_eq!(paused[1].held_because, ["paused (policy db paused: audit)"]);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::{Config, Daemon, Loaded, Report};
-use amikeep_engine::Control;
+use amikeep_engine::{Beat, Control};
 use tracing::{error, info, warn};
 
 use crate::wiring;
@@ -29,13 +29,14 @@ impl Status {
         Self { policies, failed_reloads: AtomicUsize::new(0), last: Mutex::new("starting".to_owned()) }
     }
 
-    /// The line, for this many open jobs.
-    pub(super) fn text(&self, open_jobs: usize) -> String {
+    /// The line. What is as it should be is left out.
+    pub(super) fn text(&self, beat: Beat) -> String {
         let policies = self.policies.load(Ordering::SeqCst);
-        let text = match self.failed_reloads.load(Ordering::SeqCst) {
-            0 => format!("policies in force: {policies}, open jobs: {open_jobs}"),
-            failed => format!("policies in force: {policies}, open jobs: {open_jobs}, failed reloads: {failed}"),
-        };
+        let mut parts = vec![format!("policies in force: {policies}, open jobs: {}", beat.open_jobs)];
+        let odd = [("paused", beat.paused), ("failed reloads", self.failed_reloads.load(Ordering::SeqCst))];
+        let odd = odd.into_iter().filter(|(_, count)| 0 < *count);
+        parts.extend(odd.map(|(what, count)| format!("{what}: {count}")));
+        let text = parts.join(", ");
         text.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
         text
     }
@@ -98,6 +99,7 @@ fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
     let changed = [
         ("owner", running.owner != new.owner),
         ("database", running.database != new.database),
+        ("socket", running.socket != new.socket),
         ("listen", running.listen != new.listen),
         ("max_concurrent_jobs", running.max_concurrent_jobs != new.max_concurrent_jobs),
         ("shutdown_grace", running.shutdown_grace != new.shutdown_grace),
@@ -155,7 +157,10 @@ mod tests {
         std::fs::write(&reloads.path, file("first", "two").replace("stateless", "stateles")).unwrap();
         assert!(reloads.read().await.is_none(), "the class has a typo");
         assert_eq!(reloads.running, config("first", "one"));
-        assert_eq!(reloads.status.text(3), "policies in force: 1, open jobs: 3, failed reloads: 2");
+        assert_eq!(
+            reloads.status.text(Beat { open_jobs: 3, paused: 1 }),
+            "policies in force: 1, open jobs: 3, paused: 1, failed reloads: 2"
+        );
     }
 
     #[tokio::test]
@@ -167,7 +172,7 @@ mod tests {
         assert_eq!(policy_set.owner.as_str(), "first");
         assert!(policy_set.policies.contains_key(&"two".parse().unwrap()));
         assert_eq!(clouds.len(), 1);
-        assert_eq!(reloads.status.text(0), "policies in force: 1, open jobs: 0");
+        assert_eq!(reloads.status.text(Beat { open_jobs: 0, paused: 0 }), "policies in force: 1, open jobs: 0");
     }
 
     #[test]
@@ -176,6 +181,8 @@ mod tests {
         assert_eq!(needs_restart(&running, &new), ["owner"]);
         new.database = "/elsewhere/amikeep.db".into();
         assert_eq!(needs_restart(&running, &new), ["owner", "database"]);
+        new.socket = None;
+        assert_eq!(needs_restart(&running, &new), ["owner", "database", "socket"]);
         assert!(needs_restart(&running, &running).is_empty());
     }
 }

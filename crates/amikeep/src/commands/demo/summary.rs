@@ -53,7 +53,7 @@ pub(super) async fn tell(week: &Week, teller: &Teller<'_>) -> anyhow::Result<()>
     let jobs = week.ledger().history(&HistoryFilter::default(), PAGE_ROWS_MAX, None).await?.rows;
     let fires = week.ledger().fires(&FireFilter::default(), PAGE_ROWS_MAX, None).await?.rows;
     let rows = week.ledger().images(None, None).await?;
-    let images = view::image::judge(&rows, &week.config.policy_set, week.now());
+    let images = view::image::judge(&rows, &week.config.policy_set, &[], week.now());
     let deleted = deleted(week).await?;
     let totals = Totals::new(&jobs, deleted.len(), &week.world);
     if teller.ctx.format == Format::Json {
