@@ -68,6 +68,21 @@ pub enum MysqlLock {
     Replication,
 }
 
+impl MysqlLock {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::EveryEngine, Self::ReadLock, Self::InnodbOnly, Self::Replication];
+
+    /// As the configuration calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EveryEngine => "every-engine",
+            Self::ReadLock => "read-lock",
+            Self::InnodbOnly => "innodb-only",
+            Self::Replication => "replication",
+        }
+    }
+}
+
 /// How long a lock may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockLimits {

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use amikeep_hold::apps::{Application, LockLimits, MysqlLock, Secret};
 use amikeep_hold::{
     FrozenRecord, Guard, GuardProgram, Moment, OpenMount, ProcessStamp, boot_id, check, observe, thaw_leftovers,
 };
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "hold" => hold(&rest),
+        "lock" => lock(&rest),
         "write" => write(&rest),
         "janitor" => janitor(&rest),
         _ => Err(io::Error::other(format!("no such role: {role}"))),
@@ -89,6 +91,19 @@ fn hold(args: &[String]) -> io::Result<()> {
     io::stdin().lock().lines().next().transpose()?;
     let report = hold.thaw();
     writeln!(out, "{} {}", report.cause.as_str(), report.is_unbroken())
+}
+
+/// Locks a MySQL at `lock ADDRESS`, for a second, says `locked`, and does nothing more until its input ends.
+fn lock(args: &[String]) -> io::Result<()> {
+    let address = Secret::new(args.first().cloned().unwrap_or_default());
+    let second = Duration::from_secs(1);
+    let prepared = Application::Mysql(MysqlLock::EveryEngine).prepare(Some(&address), Duration::from_secs(20));
+    let locked = prepared.and_then(|prepared| prepared.lock(LockLimits { wait: second, hold: second }));
+    let _locked = locked.map_err(io::Error::other)?;
+    let mut out = io::stdout();
+    writeln!(out, "locked")?;
+    out.flush()?;
+    io::copy(&mut io::stdin(), &mut io::sink()).map(|_| ())
 }
 
 /// Writes and flushes at full speed, and says when each write was acknowledged: `write FILE`.

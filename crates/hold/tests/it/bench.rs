@@ -130,6 +130,20 @@ impl Bench {
         self.attach(name, &image, if kind.trim() == "xfs" { "rw,nouuid" } else { "rw" })
     }
 
+    /// Puts a copy away that was mounted, so that another one can be taken.
+    pub(crate) fn discard_copy(&self, name: &str) {
+        let folder = self.directory.join(name);
+        unmount(&folder.join("mnt"));
+        said(&format!("losetup --detach {}", fs::read_link(folder.join("loop")).unwrap().display()));
+        fs::remove_dir_all(folder).unwrap();
+        fs::remove_file(self.image(name)).unwrap();
+    }
+
+    /// A place for sockets and logs, beside the file systems.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn mount(&self, number: usize) -> &Path {
         &self.mounts[number]
     }

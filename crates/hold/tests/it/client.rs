@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use amikeep_hold::Moment;
+
+use crate::bench::PATIENCE;
+
 /// One writer, in a thread of its own.
 pub(crate) struct Client {
     acknowledged: Arc<AtomicU64>,
@@ -35,7 +39,9 @@ impl Client {
     /// Until so many more are acknowledged.
     pub(crate) fn waits_for(&self, more: u64) {
         let until = self.now() + more;
+        let give_up = Moment::now() + PATIENCE;
         while self.now() < until {
+            assert!(Moment::now() < give_up, "writes do not flow");
             thread::yield_now();
         }
     }

@@ -13,6 +13,7 @@ mod dying;
 mod freezing;
 mod mariadb;
 mod postgresql;
+mod privileges;
 mod recovering;
 mod redis;
 mod refusing;

@@ -1,17 +1,20 @@
 //! MariaDB on a frozen file system: a second server on the image has every row that was acknowledged, and nothing to repair.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock, Prepared, Secret};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{ConnectOptions, Executor};
 
-use crate::bench::{PATIENCE, alone};
+use crate::bench::{Bench, FIXTURE, Fs, PATIENCE, alone, said, some_time};
 use crate::client::Client;
+use crate::dying::pid;
+use crate::privileges::block;
 use crate::server::{Server, directory_of, fill, place};
 
 /// Small, since the volumes are; no log of its own is left out.
@@ -32,9 +35,9 @@ pub(crate) struct MariaDb {
 }
 
 impl MariaDb {
-    /// A new server on an empty directory.
-    pub(crate) fn new_on(data: &Path, place: &Path, options: &[String]) -> Self {
-        let data = directory_of("mysql", &data.join("data"));
+    /// An empty server's directory.
+    pub(crate) fn fill(mount: &Path) -> PathBuf {
+        let data = directory_of("mysql", &mount.join("data"));
         fill(&data, "mysql", "mariadb", |directory| {
             let mut install = Command::new("mariadb-install-db");
             install.args(&OPTIONS[..4]).arg("--user=mysql").arg(format!("--datadir={}", directory.display()));
@@ -42,11 +45,11 @@ impl MariaDb {
             let status = install.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             assert!(status.success(), "mariadb-install-db failed");
         });
-        Self::on(&data, place, "first", options)
+        data
     }
 
-    /// A server on the directory of another, which is not to repair what it finds.
-    pub(crate) fn on(data: &Path, place: &Path, name: &str, options: &[String]) -> Self {
+    /// A server that is not to repair what it finds. An error is what it says when it does not start.
+    pub(crate) fn on(data: &Path, place: &Path, name: &str, options: &[String]) -> Result<Self, String> {
         let place = directory_of("mysql", &place.join(name));
         let socket = place.join("socket");
         let mut command = Command::new("mariadbd");
@@ -55,8 +58,8 @@ impl MariaDb {
         command.arg(format!("--socket={}", socket.display()));
         command.arg(format!("--pid-file={}", place.join("pid").display())).args(options);
         let is_ready = || try_ask(&socket, "SELECT 1").is_some();
-        let server = Server::start(&mut command, &place.join("log"), Signal::KILL, is_ready);
-        Self { server, socket }
+        let server = Server::start(&mut command, &place.join("log"), Signal::KILL, is_ready)?;
+        Ok(Self { server, socket })
     }
 
     /// The answer to a statement, columns apart by tabs.
@@ -64,7 +67,7 @@ impl MariaDb {
         try_ask(&self.socket, statement).unwrap_or_else(|| panic!("{statement}: {}", self.server.said()))
     }
 
-    fn address(&self, credentials: &str) -> Secret {
+    pub(crate) fn address(&self, credentials: &str) -> Secret {
         Secret::new(format!("mysql://{credentials}@localhost/?socket={}", self.socket.display()))
     }
 
@@ -121,6 +124,142 @@ impl Drop for Session {
     }
 }
 
+/// What a second server found of one table.
+#[derive(Debug)]
+struct Found {
+    engine: &'static str,
+    acknowledged: u64,
+    /// None if it could not be read.
+    rows: Option<u64>,
+    /// What the server says of the table, `OK` if there is nothing to say.
+    check: String,
+}
+
+impl Found {
+    fn is_whole(&self) -> bool {
+        self.check == "OK" && self.rows.is_some_and(|rows| self.acknowledged <= rows)
+    }
+}
+
+/// Data on the first file system, and InnoDB's log on the last; one or two of them.
+struct Setup {
+    bench: Bench,
+    server: MariaDb,
+    clients: [Client; 3],
+}
+
+/// Where InnoDB's log is, for a server whose file systems are mounted here.
+fn log_on(mounts: &[PathBuf]) -> Vec<String> {
+    let last = mounts.last().filter(|_| 1 < mounts.len());
+    last.map(|mount| format!("--innodb-log-group-home-dir={}", mount.join("log").display())).into_iter().collect()
+}
+
+impl Setup {
+    fn on(kinds: &[Fs]) -> Option<Self> {
+        let bench = Bench::with(kinds)?;
+        let data = MariaDb::fill(bench.mount(0));
+        if let Some(mount) = bench.mounts.get(1) {
+            let log = directory_of("mysql", &mount.join("log"));
+            said(&format!("mv {} {}", data.join("ib_logfile0").display(), log.display()));
+        }
+        let server = MariaDb::on(&data, bench.directory(), "first", &log_on(&bench.mounts)).unwrap();
+        let clients = ENGINES.map(|engine| server.client(engine));
+        Some(Self { bench, server, clients })
+    }
+
+    /// What is acknowledged now, and copies of this moment.
+    fn image(&self) -> ([u64; 3], Vec<String>) {
+        let acknowledged = self.clients.each_ref().map(Client::now);
+        (acknowledged, (0..self.bench.mounts.len()).map(|number| self.bench.copy_of(number)).collect())
+    }
+
+    /// An image as the product makes it.
+    fn held_image(&self, lock: MysqlLock) -> ([u64; 3], Vec<String>) {
+        let prepared = self.server.prepared(lock).unwrap();
+        let guard = self.bench.guard();
+        let locked = prepared.lock(LIMITS).unwrap();
+        let hold = guard.freeze(LIMITS.hold, some_time()).unwrap();
+        locked.ping().unwrap();
+        let image = self.image();
+        assert!(hold.thaw().proves_hold());
+        locked.release().unwrap();
+        wait_for_all(&self.clients);
+        image
+    }
+
+    /// Starts a second server on an image, and looks what it has.
+    fn look_at(&self, (acknowledged, copies): ([u64; 3], Vec<String>)) -> Result<[Found; 3], String> {
+        let mounts: Vec<PathBuf> = copies.iter().map(|copy| self.bench.mount_copy(copy)).collect();
+        let second = MariaDb::on(&mounts[0].join("data"), self.bench.directory(), "second", &log_on(&mounts));
+        let found = second.map(|second| Self::ask_for_all(&second, acknowledged));
+        for copy in &copies {
+            self.bench.discard_copy(copy);
+        }
+        found
+    }
+
+    fn ask_for_all(second: &MariaDb, acknowledged: [u64; 3]) -> [Found; 3] {
+        let mut acknowledged = acknowledged.into_iter();
+        ENGINES.map(|engine| {
+            let check = second.ask(&format!("CHECK TABLE kept.{engine}"));
+            let says = check.lines().filter_map(|line| line.rsplit('\t').next()).collect::<Vec<_>>().join("; ");
+            let rows = try_ask(&second.socket, &format!("SELECT COALESCE(MAX(n), 0), COUNT(*) FROM kept.{engine}"));
+            let numbers = rows.as_ref().and_then(|rows| rows.split_once('\t'));
+            // Without a gap: the last number is how many there are.
+            let rows = numbers.filter(|(last, count)| last == count).map(|(last, _)| last.parse().unwrap());
+            Found { engine, acknowledged: acknowledged.next().unwrap(), rows, check: says }
+        })
+    }
+}
+
+#[test]
+fn every_acknowledged_row_is_in_the_image_of_mariadb_and_no_table_needs_repair() {
+    let Some(setup) = Setup::on(&[Fs::Xfs]) else { return };
+    for lock in [MysqlLock::EveryEngine, MysqlLock::ReadLock] {
+        let found = setup.look_at(setup.held_image(lock)).unwrap();
+        assert!(found.iter().all(Found::is_whole), "{lock:?}: {found:?}");
+    }
+    let found = setup.look_at(setup.held_image(MysqlLock::InnodbOnly)).unwrap();
+    assert!(found[0].is_whole(), "InnoDB needs the freeze alone: {found:?}");
+}
+
+#[test]
+fn every_acknowledged_row_is_in_the_image_of_mariadb_with_data_and_log_on_two_volumes() {
+    let Some(setup) = Setup::on(&[Fs::Xfs, Fs::Ext4]) else { return };
+    for _ in 0..3 {
+        let found = setup.look_at(setup.held_image(MysqlLock::EveryEngine)).unwrap();
+        assert!(found.iter().all(Found::is_whole), "{found:?}");
+    }
+}
+
+/// What is lost without is no property of amikeep, and so is told and not asserted.
+#[test]
+fn what_an_image_of_mariadb_loses_without_lock_or_freeze_is_reported() {
+    let Some(setup) = Setup::on(&[Fs::Xfs]) else { return };
+    let report = |what: &str, image| {
+        let found = setup.look_at(image);
+        if let Err(log) = &found {
+            eprintln!("report: mariadb, {what}: the second server does not start: {log}");
+        }
+        for found in found.into_iter().flatten() {
+            let Found { engine, acknowledged, rows, check } = found;
+            let rows = rows.map_or("no readable".to_owned(), |rows| rows.to_string());
+            println!(
+                "report: mariadb, {what}: {engine}: {acknowledged} rows acknowledged, {rows} rows found, check: {check}"
+            );
+        }
+    };
+    report("no lock and no freeze", setup.image());
+    let locked = setup.server.prepared(MysqlLock::EveryEngine).unwrap().lock(LIMITS).unwrap();
+    let image = setup.image();
+    locked.release().unwrap();
+    report("lock and no freeze", image);
+    let hold = setup.bench.guard().freeze(LIMITS.hold, some_time()).unwrap();
+    let image = setup.image();
+    assert!(hold.thaw().proves_hold());
+    report("freeze and no lock", image);
+}
+
 /// No connection is left that amikeep has opened: it is root's, like the test's, but asks nothing and is no client of ours.
 fn connections(server: &MariaDb) -> usize {
     let list = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'root' AND id <> CONNECTION_ID()";
@@ -137,7 +276,7 @@ fn wait_for_all(clients: &[Client]) {
 fn a_lock_stops_writes_and_ends_on_every_path() {
     let Some(_alone) = alone() else { return };
     let place = place();
-    let server = MariaDb::new_on(place.path(), place.path(), &[]);
+    let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
     let clients = ENGINES.map(|engine| server.client(engine));
     let connections_before = connections(&server);
     for lock in [MysqlLock::EveryEngine, MysqlLock::ReadLock] {
@@ -164,7 +303,7 @@ fn a_lock_stops_writes_and_ends_on_every_path() {
 fn a_lock_that_does_not_come_is_killed_and_writes_that_queued_behind_it_go_on() {
     let Some(_alone) = alone() else { return };
     let place = place();
-    let server = MariaDb::new_on(place.path(), place.path(), &[]);
+    let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
     let client = server.client("MyISAM");
     server.ask("CREATE TABLE kept.busy (n BIGINT) ENGINE=MyISAM");
     let connections_before = connections(&server);
@@ -177,4 +316,97 @@ fn a_lock_that_does_not_come_is_killed_and_writes_that_queued_behind_it_go_on() 
     }
     drop(session);
     assert_eq!(connections(&server), connections_before, "nobody waits for the lock any longer");
+}
+
+#[test]
+fn the_lock_of_a_daemon_that_is_stopped_or_killed_ends() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
+    let client = server.client("MyISAM");
+    for signal in [Signal::KILL, Signal::STOP] {
+        let mut command = Command::new(FIXTURE);
+        let socket = server.socket.display();
+        command.arg("lock").arg(format!("mysql://root@localhost/?socket={socket}"));
+        let mut daemon = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(daemon.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said.trim_end(), "locked");
+        kill_process(pid(daemon.id()), signal).unwrap();
+        // The one by the end of the connection, the other by the server's own limit for one that says nothing.
+        client.waits_for(20);
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_hangs_keeps_nobody_waiting_and_its_lock_ends_with_the_connection() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
+    let client = server.client("InnoDB");
+    let locked = server.prepared(MysqlLock::EveryEngine).unwrap().lock(LIMITS).unwrap();
+    server.server.signal(Signal::STOP);
+    let pinged = locked.ping();
+    let released = locked.release();
+    server.server.signal(Signal::CONT);
+    assert!(matches!(pinged, Err(AppError::Silent { .. })), "{pinged:?}");
+    assert!(matches!(released, Err(AppError::Silent { .. })), "{released:?}");
+    client.waits_for(20);
+}
+
+/// A port of this machine that is free right now: replication knows no sockets.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_replica_is_held_by_its_applier_and_applies_again_on_every_path() {
+    let Some(_alone) = alone() else { return };
+    let (first, second) = (place(), place());
+    let port = format!("--port={}", free_port());
+    let network = ["--skip-networking=0".into(), "--bind-address=127.0.0.1".into(), port.clone()];
+    let source = MariaDb::on(&MariaDb::fill(first.path()), first.path(), "source", &network).unwrap();
+    let replica = ["--server-id=2".to_owned()];
+    let replica = MariaDb::on(&MariaDb::fill(second.path()), second.path(), "replica", &replica).unwrap();
+    source.ask("CREATE USER r IDENTIFIED BY 'r'; GRANT REPLICATION SLAVE ON *.* TO r");
+    let number = port.strip_prefix("--port=").unwrap();
+    let source_is = format!(
+        "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={number}, MASTER_USER='r', \
+        MASTER_PASSWORD='r', MASTER_LOG_FILE='binlog.000001', MASTER_LOG_POS=4"
+    );
+    replica.ask(&format!("SET sql_log_bin=0; {}; {}", block("sql mariadb"), block("sql mariadb-replica")));
+    replica.ask(&source_is);
+    let address = replica.address("amikeep:PASSWORD");
+    let application = Application::Mysql(MysqlLock::Replication);
+    let error = application.prepare(Some(&address), PATIENCE).unwrap_err();
+    assert!(matches!(error, AppError::Unfit { .. }), "what does not run is not ours to start: {error}");
+    replica.ask("START SLAVE");
+    let client = source.client("InnoDB");
+    let rows = || replica.ask("SELECT COALESCE(MAX(n), 0) FROM kept.InnoDB").parse::<u64>().unwrap();
+    let applies = || {
+        let until = client.now();
+        while rows() < until {
+            std::thread::yield_now();
+        }
+    };
+    applies();
+    let prepared = || application.prepare(Some(&address), PATIENCE).unwrap();
+    let locked = prepared().lock(LIMITS).unwrap();
+    locked.ping().unwrap();
+    let held = rows();
+    client.waits_for(20);
+    assert_eq!(rows(), held, "nothing is applied");
+    assert_eq!(locked.recorded().get("source_log_file"), Some("binlog.000001"));
+    assert!(locked.recorded().get("source_log_position").is_some() && application.outlives_us());
+    locked.release().unwrap();
+    applies();
+    drop(prepared().lock(LIMITS).unwrap());
+    applies();
+    // As after a crash in a hold.
+    replica.ask("STOP SLAVE SQL_THREAD");
+    assert!(application.start_again(&address, PATIENCE).unwrap());
+    applies();
+    assert!(!application.start_again(&address, PATIENCE).unwrap(), "there was nothing to start");
 }

@@ -25,8 +25,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it, with its output in a log, and returns once `is_ready`.
-    pub(crate) fn start(command: &mut Command, log: &Path, stop: Signal, mut is_ready: impl FnMut() -> bool) -> Self {
+    /// Starts it, with its output in a log, and returns once `is_ready`; an error is what it logged before it ended.
+    pub(crate) fn start(
+        command: &mut Command,
+        log: &Path,
+        stop: Signal,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> Result<Self, String> {
         let output = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let name = command.get_program().display().to_string();
@@ -34,16 +39,20 @@ impl Server {
         let mut server = Self { process, stop, log: log.to_owned() };
         while !is_ready() {
             if let Some(status) = server.process.try_wait().unwrap() {
-                panic!("{name} ended with {status}: {}", server.said());
+                return Err(format!("{name} ended with {status}: {}", server.said()));
             }
             thread::yield_now();
         }
-        server
+        Ok(server)
     }
 
     /// All that it has logged.
     pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(pid(self.process.id()), signal).unwrap();
     }
 }
 
@@ -86,4 +95,6 @@ pub(crate) fn fill(directory: &Path, user: &str, name: &str, make: impl FnOnce(&
         fs::rename(half, &kept).unwrap();
     }
     said(&format!("cp -a {}/. {}", kept.display(), directory.display()));
+    // A server that has been there for a while has all of that on disk.
+    said(&format!("sync --file-system {}", directory.display()));
 }

@@ -1,0 +1,98 @@
+//! The accounts of `docs/freeze.md`, made by the very statements that are written there: each is enough, and none has a
+//! privilege that is not needed.
+
+use std::fs;
+use std::path::Path;
+
+use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock, Recorded, Secret};
+
+use crate::bench::{PATIENCE, alone};
+use crate::mariadb::MariaDb;
+use crate::postgresql::Postgres;
+use crate::redis::Redis;
+use crate::server::place;
+
+const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
+
+/// What stands between the fences of the only block of this kind.
+pub(crate) fn block(kind: &str) -> String {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/freeze.md")).unwrap();
+    let fence = format!("\n```{kind}\n");
+    let mut blocks = page.split(&fence).skip(1);
+    let block = blocks.next().unwrap_or_else(|| panic!("docs/freeze.md has no block `{kind}`"));
+    assert!(blocks.next().is_none(), "docs/freeze.md has several blocks `{kind}`");
+    block.split("\n```").next().unwrap().to_owned()
+}
+
+fn hold(application: Application, address: &Secret) -> Result<Recorded, AppError> {
+    let locked = application.prepare(Some(address), PATIENCE)?.lock(LIMITS)?;
+    locked.ping()?;
+    let recorded = locked.recorded().clone();
+    locked.release()?;
+    Ok(recorded)
+}
+
+fn is_refused(result: &Result<Recorded, AppError>) -> bool {
+    matches!(result, Err(AppError::Refused { .. }))
+}
+
+#[test]
+fn the_account_for_mariadb_is_enough_and_needs_each_of_its_privileges() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
+    server.ask(&block("sql mariadb"));
+    let address = server.address("amikeep:PASSWORD");
+    for lock in [MysqlLock::EveryEngine, MysqlLock::ReadLock, MysqlLock::InnodbOnly] {
+        let recorded = hold(Application::Mysql(lock), &address).unwrap();
+        let names: Vec<_> = recorded.facts().iter().map(|(name, _)| *name).collect();
+        assert_eq!(&names[..5], ["server", "lock", "role", "binlog_file", "binlog_position"]);
+    }
+    for privilege in ["RELOAD", "BINLOG MONITOR"] {
+        server.ask(&format!("REVOKE {privilege} ON *.* FROM 'amikeep'@'localhost'"));
+        let result = hold(Application::Mysql(MysqlLock::EveryEngine), &address);
+        assert!(is_refused(&result), "{privilege}: {result:?}");
+        server.ask(&format!("GRANT {privilege} ON *.* TO 'amikeep'@'localhost'"));
+    }
+    let result = hold(Application::Mysql(MysqlLock::EveryEngine), &server.address("amikeep:wrong%2Dsecret"));
+    assert!(is_refused(&result) && !format!("{result:?}").contains("wrong"), "{result:?}");
+}
+
+#[test]
+fn the_account_for_postgresql_is_enough_and_needs_its_role() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let data = Postgres::fill(place.path());
+    let access = data.join("pg_hba.conf");
+    fs::write(&access, "local all postgres trust\nlocal all amikeep scram-sha-256\n").unwrap();
+    let server = Postgres::on(&data, place.path(), "first");
+    for statement in block("sql postgresql").lines() {
+        server.ask(statement);
+    }
+    let address = server.address("amikeep:PASSWORD");
+    let recorded = hold(Application::Postgresql, &address).unwrap();
+    assert!(recorded.get("wal_lsn").is_some() && recorded.get("system_identifier").is_some(), "{recorded:?}");
+    server.ask("REVOKE pg_checkpoint FROM amikeep");
+    let result = hold(Application::Postgresql, &address);
+    assert!(is_refused(&result), "{result:?}");
+    let result = hold(Application::Postgresql, &server.address("amikeep:wrong%2Dsecret"));
+    assert!(is_refused(&result) && !format!("{result:?}").contains("wrong"), "{result:?}");
+}
+
+#[test]
+fn the_account_for_redis_is_enough_and_needs_each_of_its_commands() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let server = Redis::on(place.path(), place.path(), "first", "--appendonly no");
+    assert_eq!(server.ask(&block("text redis")), "+OK");
+    let address = server.address("amikeep:PASSWORD@");
+    hold(Application::Redis, &address).unwrap();
+    for command in ["client|pause", "client|unpause", "info", "ping", "bgsave"] {
+        server.ask(&format!("ACL SETUSER amikeep -{command}"));
+        let result = hold(Application::Redis, &address);
+        assert!(is_refused(&result), "{command}: {result:?}");
+        server.ask("CLIENT UNPAUSE");
+        server.ask(&format!("ACL SETUSER amikeep +{command}"));
+    }
+    hold(Application::Redis, &address).unwrap();
+}
