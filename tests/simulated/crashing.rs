@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot,
-    ResourceId, SeenImage, SeenSnapshot, SnapshotQuery,
+    Action, Cloud, CloudError, CommandId, CommandRequest, CommandState, Identity, ImageAttributes, ImageQuery,
+    ImageRequest, InstanceQuery, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent, SeenImage,
+    SeenSnapshot, SnapshotQuery, SnapshotsRequest,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -143,6 +144,38 @@ impl<C: Cloud> Cloud for CrashingCloud<C> {
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
         self.around(|cloud| async move { cloud.request_image(request).await }).await
+    }
+
+    async fn request_snapshots(&self, request: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.around(|cloud| async move { cloud.request_snapshots(request).await }).await
+    }
+
+    async fn observe_attributes(&self, instance: InstanceId) -> Result<Option<ImageAttributes>, CloudError> {
+        self.around(|cloud| async move { cloud.observe_attributes(instance).await }).await
+    }
+
+    async fn register_image(&self, registration: Registration) -> Result<ImageId, CloudError> {
+        self.around(|cloud| async move { cloud.register_image(registration).await }).await
+    }
+
+    async fn observe_agent(&self, instance: InstanceId) -> Result<Option<SeenAgent>, CloudError> {
+        self.around(|cloud| async move { cloud.observe_agent(instance).await }).await
+    }
+
+    async fn run_command(&self, request: CommandRequest) -> Result<CommandId, CloudError> {
+        self.around(|cloud| async move { cloud.run_command(request).await }).await
+    }
+
+    async fn observe_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> Result<Option<CommandState>, CloudError> {
+        self.around(|cloud| async move { cloud.observe_command(command, instance).await }).await
+    }
+
+    async fn cancel_command(&self, command: CommandId, instance: InstanceId) -> Result<(), CloudError> {
+        self.around(|cloud| async move { cloud.cancel_command(command, instance).await }).await
     }
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {

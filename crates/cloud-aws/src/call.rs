@@ -24,6 +24,9 @@ use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 
 use crate::account::AwsAccount;
 
+/// The service that answers in JSON, whose reader refuses half a document by itself.
+const ANSWERS_IN_JSON: &str = "ssm";
+
 /// How the answers of EC2 (`</DescribeImagesResponse>`, and `</Response>` for errors) and of STS end.
 const ANSWER_END: &[u8] = b"Response>";
 
@@ -37,7 +40,8 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(action: Action, account: &'a AwsAccount) -> Self {
-        Self { action, account, watch: Watch::default() }
+        let watch = Watch { is_xml: action.service() != ANSWERS_IN_JSON, progress: Arc::default() };
+        Self { action, account, watch }
     }
 
     /// The interceptor that has to go along with the request.
@@ -58,8 +62,11 @@ pub(crate) enum Reached {
 }
 
 /// Sees how far a request comes. Clones see the same request.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Watch(Arc<Mutex<Progress>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    progress: Arc<Mutex<Progress>>,
+    is_xml: bool,
+}
 
 #[derive(Debug, Default)]
 enum Progress {
@@ -71,7 +78,7 @@ enum Progress {
 
 impl Watch {
     pub(crate) fn reached(&self) -> Reached {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.progress.lock().unwrap_or_else(PoisonError::into_inner) {
             Progress::Preparing => Reached::Preparing,
             Progress::Transmitting(Some(connection)) if connection.get().is_none() => Reached::Connecting,
             Progress::Transmitting(_) => Reached::Sent,
@@ -84,7 +91,7 @@ impl Watch {
     }
 
     fn set(&self, progress: Progress) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 }
 
@@ -121,7 +128,7 @@ impl Intercept for Watch {
     ) -> Result<(), BoxError> {
         // A body that could not be read at all is an error already, and not there any more.
         match context.response().body().bytes() {
-            Some(body) if !body.trim_ascii_end().ends_with(ANSWER_END) => {
+            Some(body) if self.is_xml && !body.trim_ascii_end().ends_with(ANSWER_END) => {
                 Err("the answer is not a whole one of EC2".into())
             }
             _ => Ok(()),

@@ -1,8 +1,8 @@
 //! Builds the clients of one account: credentials, endpoints, timeouts, retries.
 //!
-//! There are two clients for EC2. The one for reads repeats a failed call; the one for writes never does, since
-//! `CreateImage` has no client token and a repeated call could be a second image and a second reboot. That they are two
-//! means that no call site can forget it.
+//! There are two clients for EC2, and two for Systems Manager. The one for reads repeats a failed call; the one for writes
+//! never does, since `CreateImage` has no client token and a repeated call could be a second image and a second reboot.
+//! That they are two means that no call site can forget it.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -51,6 +51,10 @@ pub struct AwsCloud {
     /// For calls that change something. It makes one attempt.
     pub(crate) writes: aws_sdk_ec2::Client,
     pub(crate) sts: aws_sdk_sts::Client,
+    /// For questions about commands. It repeats them.
+    pub(crate) ssm_reads: aws_sdk_ssm::Client,
+    /// For commands. It makes one attempt: a repeated `SendCommand` is a second command.
+    pub(crate) ssm_writes: aws_sdk_ssm::Client,
     pub(crate) instance_types: InstanceTypes,
     pub(crate) endpoint_time: EndpointTime,
     /// Whether the endpoint refused the parameter `IncludeDisabled` as unknown.
@@ -109,7 +113,11 @@ impl AwsCloud {
         let ec2 = aws_sdk_ec2::config::Builder::from(&config).interceptor(endpoint_time.clone());
         let once = ec2.clone().retry_config(RetryConfig::disabled());
         let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(endpoint_time.clone());
+        let ssm = aws_sdk_ssm::config::Builder::from(&config).interceptor(endpoint_time.clone());
+        let ssm_once = ssm.clone().retry_config(RetryConfig::disabled());
         Ok(Self {
+            ssm_reads: aws_sdk_ssm::Client::from_conf(ssm.build()),
+            ssm_writes: aws_sdk_ssm::Client::from_conf(ssm_once.build()),
             reads: aws_sdk_ec2::Client::from_conf(ec2.build()),
             writes: aws_sdk_ec2::Client::from_conf(once.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),

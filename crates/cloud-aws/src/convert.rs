@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use amikeep_cloud::{
-    Identity, ImageState, MappedDevice, RemovedSnapshot, SeenImage, SeenSnapshot, SnapshotRemoval, SnapshotState,
+    Billing, CommandOutput, CommandState, Identity, ImageAttributes, ImageState, MappedDevice, RemovedSnapshot,
+    SeenAgent, SeenImage, SeenSnapshot, SnapshotRemoval, SnapshotState, VolumeAttributes,
 };
 use amikeep_domain::instance::{AttachedVolume, Hibernation, Instance, InstanceState, RootDevice};
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types;
 use aws_sdk_ec2::types::{AttachmentStatus, DeviceType, InstanceStateName};
+use aws_sdk_ssm::operation::get_command_invocation::GetCommandInvocationOutput;
+use aws_sdk_ssm::types::{CommandInvocationStatus, InstanceInformation, PingStatus, PlatformType};
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 use jiff::Timestamp;
 
@@ -80,6 +83,7 @@ pub(crate) fn image(seen: types::Image) -> Result<SeenImage, Unreadable> {
         source_instance: parsed_if_there(seen.source_instance_id())?,
         devices: seen.block_device_mappings().iter().map(mapped_device).collect::<Result<_, _>>()?,
         tags: tags(seen.tags()),
+        platform_details: seen.platform_details,
         name: seen.name.unwrap_or_default(),
     })
 }
@@ -111,19 +115,126 @@ fn mapped_device(mapping: &types::BlockDeviceMapping) -> Result<MappedDevice, Un
 
 /// A snapshot.
 pub(crate) fn snapshot(seen: &types::Snapshot) -> Result<SeenSnapshot, Unreadable> {
-    let state = match &seen.state {
-        Some(types::SnapshotState::Pending) => SnapshotState::Pending,
-        Some(types::SnapshotState::Completed) => SnapshotState::Completed,
-        _ => SnapshotState::Unusable,
-    };
     Ok(SeenSnapshot {
         id: parsed(seen.snapshot_id().unwrap_or_default())?,
         volume: parsed_if_there(seen.volume_id())?,
-        state,
+        state: snapshot_state(seen.state.as_ref()),
         started_at: seen.start_time().and_then(timestamp),
         description: seen.description().unwrap_or_default().to_owned(),
         tags: tags(seen.tags()),
     })
+}
+
+/// A snapshot as `CreateSnapshots` answers with it.
+pub(crate) fn started_snapshot(seen: &types::SnapshotInfo) -> Result<SeenSnapshot, Unreadable> {
+    Ok(SeenSnapshot {
+        id: parsed(seen.snapshot_id().unwrap_or_default())?,
+        volume: parsed_if_there(seen.volume_id())?,
+        state: snapshot_state(seen.state.as_ref()),
+        started_at: seen.start_time().and_then(timestamp),
+        description: seen.description().unwrap_or_default().to_owned(),
+        tags: tags(seen.tags()),
+    })
+}
+
+fn snapshot_state(seen: Option<&types::SnapshotState>) -> SnapshotState {
+    match seen {
+        Some(types::SnapshotState::Pending) => SnapshotState::Pending,
+        Some(types::SnapshotState::Completed) => SnapshotState::Completed,
+        _ => SnapshotState::Unusable,
+    }
+}
+
+/// What of an instance an image has to carry, as far as the instance itself and its volumes, by id, tell. A volume that
+/// was not described is an error: its type would be guessed.
+pub(crate) fn attributes(
+    seen: &types::Instance,
+    volumes: &BTreeMap<String, types::Volume>,
+) -> Result<ImageAttributes, Unreadable> {
+    let id = seen.instance_id().unwrap_or_default();
+    let lacks = |what: &str| Unreadable(format!("instance {id} has no {what}"));
+    let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let mut attached = Vec::new();
+    for mapping in seen.block_device_mappings() {
+        let Some(ebs) = mapping.ebs().filter(|ebs| ebs.status != Some(AttachmentStatus::Detached)) else { continue };
+        let volume = ebs.volume_id().unwrap_or_default();
+        let described = volumes.get(volume).ok_or_else(|| Unreadable(format!("volume {volume} is not described")))?;
+        attached.push(volume_attributes(mapping.device_name().unwrap_or_default(), ebs, described)?);
+    }
+    attached.sort();
+    let code = |code: &types::ProductCode| code.product_code_id().map(str::to_owned);
+    Ok(ImageAttributes {
+        architecture: text(seen.architecture().map(types::ArchitectureValues::as_str))
+            .ok_or_else(|| lacks("architecture"))?,
+        virtualization: text(seen.virtualization_type().map(types::VirtualizationType::as_str))
+            .ok_or_else(|| lacks("virtualization type"))?,
+        kernel: text(seen.kernel_id()),
+        ramdisk: text(seen.ramdisk_id()),
+        root_device_name: text(seen.root_device_name()).ok_or_else(|| lacks("root device name"))?,
+        boot_mode: text(seen.boot_mode().map(types::BootModeValues::as_str)),
+        tpm_support: text(seen.tpm_support()),
+        uefi_data: None,
+        ena_support: seen.ena_support().unwrap_or(false),
+        sriov_net_support: text(seen.sriov_net_support()),
+        imds_support: None,
+        volumes: attached,
+        instance_store: Vec::new(),
+        billing: Billing {
+            platform_details: seen.platform_details().unwrap_or_default().to_owned(),
+            usage_operation: text(seen.usage_operation()),
+            product_codes: seen.product_codes().iter().filter_map(code).collect(),
+        },
+    })
+}
+
+fn volume_attributes(
+    device: &str,
+    ebs: &types::EbsInstanceBlockDevice,
+    described: &types::Volume,
+) -> Result<VolumeAttributes, Unreadable> {
+    let number = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());
+    let volume_type = described.volume_type().map_or("", types::VolumeType::as_str);
+    if volume_type.is_empty() {
+        return Err(Unreadable(format!("volume {} has no type", ebs.volume_id().unwrap_or_default())));
+    }
+    let attributes = VolumeAttributes {
+        device: device.to_owned(),
+        volume: parsed(ebs.volume_id().unwrap_or_default())?,
+        delete_on_termination: ebs.delete_on_termination().unwrap_or(false),
+        volume_type: volume_type.to_owned(),
+        iops: number(described.iops()),
+        throughput: number(described.throughput()),
+    };
+    Ok(attributes.settable())
+}
+
+/// Where a command is. A status that is not known is taken for one that says nothing.
+pub(crate) fn command_state(seen: GetCommandInvocationOutput) -> CommandState {
+    use CommandInvocationStatus as Status;
+    let output = |seen: GetCommandInvocationOutput| CommandOutput {
+        exit_code: seen.response_code,
+        stdout: seen.standard_output_content.unwrap_or_default(),
+        stderr: seen.standard_error_content.unwrap_or_default(),
+    };
+    let details = seen.status_details.clone().unwrap_or_default();
+    match &seen.status {
+        // With -1 it did not run at all, or the agent lost sight of it: the details say which.
+        Some(Status::Success | Status::Failed) if 0 <= seen.response_code => CommandState::Ended(output(seen)),
+        Some(Status::Success | Status::Failed | Status::Cancelled | Status::TimedOut) => {
+            CommandState::GivenUp { details }
+        }
+        _ => CommandState::Underway,
+    }
+}
+
+/// What is known of an agent.
+pub(crate) fn agent(seen: &InstanceInformation) -> SeenAgent {
+    SeenAgent {
+        is_online: seen.ping_status() == Some(&PingStatus::Online),
+        last_ping_at: seen.last_ping_date_time().and_then(timestamp),
+        version: seen.agent_version().unwrap_or_default().to_owned(),
+        platform: seen.platform_type().map_or("", PlatformType::as_str).to_owned(),
+    }
 }
 
 /// What became of a snapshot of a deregistered image.

@@ -1,4 +1,4 @@
-//! The port's real side: EC2 and STS through the AWS SDK.
+//! The port's real side: EC2, STS and Systems Manager through the AWS SDK.
 //!
 //! Owns the SDK: building its clients, paging, and turning its answers and errors into the types of the port. It is the
 //! only crate that names the SDK, and no type of the SDK leaves it. It must never decide anything about a backup, never
@@ -6,7 +6,9 @@
 
 mod account;
 mod call;
+mod capture;
 mod client;
+mod command;
 mod convert;
 mod endpoint_time;
 mod errors;
@@ -22,8 +24,9 @@ mod write;
 use std::collections::BTreeMap;
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot,
-    ResourceId, SeenImage, SeenSnapshot, SnapshotQuery,
+    Action, Cloud, CloudError, CommandId, CommandRequest, CommandState, Identity, ImageAttributes, ImageQuery,
+    ImageRequest, InstanceQuery, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent, SeenImage,
+    SeenSnapshot, SnapshotQuery, SnapshotsRequest,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -60,6 +63,38 @@ impl Cloud for AwsCloud {
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
         self.create_image(&request).await
+    }
+
+    async fn request_snapshots(&self, request: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.create_snapshots(&request).await
+    }
+
+    async fn observe_attributes(&self, instance: InstanceId) -> Result<Option<ImageAttributes>, CloudError> {
+        self.attributes(&instance).await
+    }
+
+    async fn register_image(&self, registration: Registration) -> Result<ImageId, CloudError> {
+        self.register(&registration).await
+    }
+
+    async fn observe_agent(&self, instance: InstanceId) -> Result<Option<SeenAgent>, CloudError> {
+        self.agent(&instance).await
+    }
+
+    async fn run_command(&self, request: CommandRequest) -> Result<CommandId, CloudError> {
+        self.send_command(&request).await
+    }
+
+    async fn observe_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> Result<Option<CommandState>, CloudError> {
+        self.command_invocation(&command, &instance).await
+    }
+
+    async fn cancel_command(&self, command: CommandId, instance: InstanceId) -> Result<(), CloudError> {
+        self.stop_command(&command, &instance).await
     }
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {

@@ -12,9 +12,11 @@ use std::sync::atomic::Ordering;
 
 use amikeep_cloud::{
     Action, CloudError, CloudErrorKind, ImageQuery, ImageRequest, ProbeOutcome, Reboot, ResourceId, SeenImage,
+    SnapshotsRequest,
 };
 use amikeep_domain::id::InstanceId;
 use amikeep_domain::tags;
+use aws_sdk_ec2::types::{ArchitectureValues, BlockDeviceMapping, EbsBlockDevice, ResourceType, TagSpecification};
 
 use crate::client::AwsCloud;
 use crate::usage::is_unknown_action;
@@ -52,6 +54,23 @@ impl AwsCloud {
             Action::DescribeLaunchTemplates => ask_to_read!(self, action, self.reads.describe_launch_templates()),
             Action::DescribeLaunchTemplateVersions => {
                 ask_to_read!(self, action, self.reads.describe_launch_template_versions().versions("$Latest"))
+            }
+            Action::DescribeVolumes => ask_to_read!(self, action, self.reads.describe_volumes()),
+            Action::GetInstanceUefiData => match instance {
+                Some(instance) => {
+                    ask_to_read!(self, action, self.reads.get_instance_uefi_data().instance_id(instance.as_str()))
+                }
+                None => Ok(not_checked("there is no instance to ask about")),
+            },
+            Action::CreateSnapshots => self.ask_to_create_snapshots(instance).await,
+            Action::RegisterImage => self.ask_to_register_image().await,
+            Action::DescribeInstanceInformation => match instance {
+                // It has no DryRun, and changes nothing.
+                Some(instance) => understood(self.agent(&instance).await.map(|_| ())),
+                None => Ok(not_checked("there is no instance to ask about")),
+            },
+            Action::SendCommand | Action::GetCommandInvocation | Action::CancelCommand => {
+                Ok(not_checked("Systems Manager has no DryRun; `amikeep hold --test` uses it for real"))
             }
         }
     }
@@ -91,6 +110,39 @@ impl AwsCloud {
         }
     }
 
+    async fn ask_to_create_snapshots(&self, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
+        let Some(instance) = instance else { return Ok(not_checked("there is no instance to ask about")) };
+        let tags = BTreeMap::from([(tags::OWNER.to_owned(), self.account.owner.to_string())]);
+        let description = "amikeep asks whether it may make these snapshots".to_owned();
+        let call = self.call(Action::CreateSnapshots);
+        let request = self.snapshots_request(&SnapshotsRequest { instance, tags, description }).dry_run(true);
+        match request.customize().interceptor(call.watch()).send().await {
+            Ok(_) => Ok(not_checked("the endpoint ignored DryRun and made snapshots, which can be deleted")),
+            Err(error) => understood(Err(call.failed(&error))),
+        }
+    }
+
+    /// Asked about a snapshot that does not exist, so that nothing can come of it.
+    async fn ask_to_register_image(&self) -> Result<ProbeOutcome, CloudError> {
+        let owner = &self.account.owner;
+        let tags = BTreeMap::from([(tags::OWNER.to_owned(), owner.to_string())]);
+        let specification = TagSpecification::builder().resource_type(ResourceType::Image);
+        let root = EbsBlockDevice::builder().snapshot_id(NO_SNAPSHOT).build();
+        let request = self
+            .writes
+            .register_image()
+            .name(format!("amikeep-{owner}-dry-run"))
+            .architecture(ArchitectureValues::X8664)
+            .virtualization_type("hvm")
+            .root_device_name("/dev/xvda")
+            .block_device_mappings(BlockDeviceMapping::builder().device_name("/dev/xvda").ebs(root).build())
+            .tag_specifications(specification.set_tags(Some(tag_list(&tags))).build())
+            .dry_run(true);
+        let call = self.call(Action::RegisterImage);
+        let answer = request.customize().interceptor(call.watch()).send().await;
+        about_nothing(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_SNAPSHOT)
+    }
+
     /// Tags are only ever added to our own images and snapshots, and permission may hang on that, so one of our own is
     /// needed to ask about. The tag is the one that is added to them.
     async fn ask_to_create_tags(&self) -> Result<ProbeOutcome, CloudError> {
@@ -125,14 +177,14 @@ impl AwsCloud {
         let request = self.writes.deregister_image().image_id(NO_IMAGE);
         let request = request.set_delete_associated_snapshots(delete_snapshots.then_some(true)).dry_run(true);
         let answer = request.customize().interceptor(call.watch()).send().await;
-        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_IMAGE)
+        about_nothing(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_IMAGE)
     }
 
     async fn ask_to_delete_snapshot(&self) -> Result<ProbeOutcome, CloudError> {
         let call = self.call(Action::DeleteSnapshot);
         let request = self.writes.delete_snapshot().snapshot_id(NO_SNAPSHOT).dry_run(true);
         let answer = request.customize().interceptor(call.watch()).send().await;
-        about_deleting(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_SNAPSHOT)
+        about_nothing(answer.map(|_| ()).map_err(|error| call.failed(&error)), NO_SNAPSHOT)
     }
 
     async fn ask_to_describe_image_references(&self) -> Result<ProbeOutcome, CloudError> {
@@ -153,9 +205,9 @@ impl AwsCloud {
     }
 }
 
-/// What the answer means to a question about the deletion of `nothing`, which does not exist. A permission that is tied
+/// What the answer means to a question about `nothing`, which does not exist. A permission that is tied
 /// to a tag refuses it as well as none at all, so that a refusal tells nothing.
-fn about_deleting(answer: Result<(), CloudError>, nothing: &str) -> Result<ProbeOutcome, CloudError> {
+fn about_nothing(answer: Result<(), CloudError>, nothing: &str) -> Result<ProbeOutcome, CloudError> {
     let outcome = match answer {
         Ok(()) => return Ok(not_checked("the endpoint ignored DryRun")),
         answer => understood(answer)?,

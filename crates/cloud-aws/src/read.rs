@@ -63,6 +63,7 @@ impl AwsCloud {
         let filters = match query {
             SnapshotQuery::Ids(ids) => filters("snapshot-id", ids.iter().map(SnapshotId::as_str)),
             SnapshotQuery::Owner(owner) => filters(&format!("tag:{}", tags::OWNER), [owner.as_str()]),
+            SnapshotQuery::Job(job) => filters(&format!("tag:{}", tags::JOB), [job.to_string().as_str()]),
         };
         let mut seen = Vec::new();
         for filter in filters {

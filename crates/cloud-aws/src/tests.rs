@@ -1,6 +1,8 @@
 //! The adapter over real sockets: a loopback server replays answers, and keeps what it was asked.
 
+mod capture;
 mod changes;
+mod commands;
 mod credentials;
 mod dates;
 mod listings;

@@ -14,7 +14,7 @@ use crate::client::AwsCloud;
 use crate::convert::{self, Unreadable};
 use crate::errors::is_unknown_parameter;
 
-/// The longest description of an image (`CreateImage` in the EC2 API Reference).
+/// The longest description of an image or a snapshot (`CreateImage` in the EC2 API Reference).
 const DESCRIPTION_LEN_MAX: usize = 255;
 
 impl AwsCloud {
@@ -114,10 +114,15 @@ impl AwsCloud {
             .create_image()
             .instance_id(request.instance.as_str())
             .name(request.name.as_str())
-            .description(request.description.chars().take(DESCRIPTION_LEN_MAX).collect::<String>())
+            .description(described(&request.description))
             .no_reboot(request.reboot == Reboot::No)
             .set_tag_specifications(specifications)
     }
+}
+
+/// A description of no more than EC2 takes.
+pub(crate) fn described(description: &str) -> String {
+    description.chars().take(DESCRIPTION_LEN_MAX).collect()
 }
 
 pub(crate) fn tag_list(tags: &BTreeMap<String, String>) -> Vec<Tag> {

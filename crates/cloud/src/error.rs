@@ -62,7 +62,8 @@ impl CloudError {
     /// An error that EC2 answered, classified by its code and HTTP status.
     pub fn from_answer(action: Action, status: u16, code: &str, message: &str) -> Self {
         // EC2 documents `IncorrectInstanceState` and answers CreateImage with this text instead, as users report.
-        let wrong_state = action == Action::CreateImage && message.contains("is not in state");
+        let images = matches!(action, Action::CreateImage | Action::CreateSnapshots);
+        let wrong_state = images && message.contains("is not in state");
         let kind = if wrong_state { CloudErrorKind::WrongState } else { classify(action, status, code) };
         Self { action, kind, code: code.to_owned(), message: message.to_owned(), request_id: None }
     }
@@ -87,6 +88,10 @@ pub fn is_mutation(action: Action) -> bool {
             | Action::DeleteTags
             | Action::DeregisterImage
             | Action::DeleteSnapshot
+            | Action::CreateSnapshots
+            | Action::RegisterImage
+            | Action::SendCommand
+            | Action::CancelCommand
     )
 }
 
@@ -117,7 +122,8 @@ pub fn classify(action: Action, status: u16, code: &str) -> CloudErrorKind {
         | "InvalidAMIID.Unavailable" => Kind::Busy,
         "InvalidAMIName.Duplicate" => Kind::NameInUse,
         "InvalidSnapshot.InUse" => Kind::InUse,
-        "IncorrectInstanceState" => Kind::WrongState,
+        // The second is of Systems Manager: no agent, one that is not registered, or an instance that does not run.
+        "IncorrectInstanceState" | "InvalidInstanceId" => Kind::WrongState,
         "UnauthorizedOperation"
         | "AccessDenied"
         | "AccessDeniedException"
@@ -134,6 +140,7 @@ pub fn classify(action: Action, status: u16, code: &str) -> CloudErrorKind {
         | "UnrecognizedClientException"
         | "IncompleteSignature" => Kind::Credentials,
         "DryRunOperation" => Kind::DryRunSucceeded,
+        "InvocationDoesNotExist" | "InvalidCommandId" => Kind::NotFound,
         code if code.ends_with(".NotFound") => Kind::NotFound,
         _ if status < 500 => Kind::Invalid,
         // A 5xx without a code of the table tells nothing about the effect of a change.
@@ -197,7 +204,9 @@ mod tests {
     fn every_action_but_the_known_ones_changes_nothing() {
         let changes: Vec<&str> =
             Action::ALL.into_iter().filter(|action| is_mutation(*action)).map(Action::as_str).collect();
-        assert_eq!(changes, ["CreateImage", "CreateTags", "DeleteTags", "DeregisterImage", "DeleteSnapshot"]);
+        let ec2 = ["CreateImage", "CreateTags", "DeleteTags", "DeregisterImage", "DeleteSnapshot"];
+        assert_eq!(changes[..5], ec2);
+        assert_eq!(changes[5..], ["CreateSnapshots", "RegisterImage", "SendCommand", "CancelCommand"]);
     }
 
     #[test]

@@ -4,10 +4,18 @@
 //! unchanged over the real thing. A listing is complete or an error: there is no partial answer, since the half that
 //! deletes must never work from one.
 
+mod capture;
+mod command;
 mod error;
 mod pacer;
 mod port;
 
+pub use capture::{
+    Billing, ImageAttributes, InstanceStoreDevice, PLAIN_LINUX, Registration, SnapshotsRequest, VolumeAttributes,
+};
+pub use command::{
+    CommandId, CommandOutput, CommandRequest, CommandState, DELIVERY_FOR_MIN, REBOOT_EXIT_CODE, SeenAgent,
+};
 pub use error::{CloudError, CloudErrorKind, classify, is_mutation};
 pub use pacer::{Limit, Limits, Paced, Pacer, Timer, WAIT_MAX};
 pub use port::{

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 
-use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId, VolumeId};
+use amikeep_domain::id::{AccountId, ImageId, InstanceId, JobId, SnapshotId, VolumeId};
 use amikeep_domain::image_name::ImageName;
 use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
+use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
+use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
 
 /// The most values that EC2 takes in one filter ("Using filtering" in the EC2 User Guide). The engine keeps its queries
@@ -47,11 +49,27 @@ pub enum Action {
     DescribeLaunchTemplates,
     /// `ec2:DescribeLaunchTemplateVersions`.
     DescribeLaunchTemplateVersions,
+    /// `ec2:DescribeVolumes`, for what an image from snapshots carries over.
+    DescribeVolumes,
+    /// `ec2:GetInstanceUefiData`, for the same.
+    GetInstanceUefiData,
+    /// `ec2:CreateSnapshots`.
+    CreateSnapshots,
+    /// `ec2:RegisterImage`.
+    RegisterImage,
+    /// `ssm:DescribeInstanceInformation`.
+    DescribeInstanceInformation,
+    /// `ssm:SendCommand`.
+    SendCommand,
+    /// `ssm:GetCommandInvocation`.
+    GetCommandInvocation,
+    /// `ssm:CancelCommand`.
+    CancelCommand,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
         Self::GetCallerIdentity,
         Self::AssumeRole,
         Self::DescribeInstances,
@@ -66,7 +84,27 @@ impl Action {
         Self::DescribeImageReferences,
         Self::DescribeLaunchTemplates,
         Self::DescribeLaunchTemplateVersions,
+        Self::DescribeVolumes,
+        Self::GetInstanceUefiData,
+        Self::CreateSnapshots,
+        Self::RegisterImage,
+        Self::DescribeInstanceInformation,
+        Self::SendCommand,
+        Self::GetCommandInvocation,
+        Self::CancelCommand,
     ];
+
+    /// The service that it belongs to, as IAM writes it.
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::GetCallerIdentity | Self::AssumeRole => "sts",
+            Self::DescribeInstanceInformation
+            | Self::SendCommand
+            | Self::GetCommandInvocation
+            | Self::CancelCommand => "ssm",
+            _ => "ec2",
+        }
+    }
 
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
@@ -85,6 +123,14 @@ impl Action {
             Self::DescribeImageReferences => "DescribeImageReferences",
             Self::DescribeLaunchTemplates => "DescribeLaunchTemplates",
             Self::DescribeLaunchTemplateVersions => "DescribeLaunchTemplateVersions",
+            Self::DescribeVolumes => "DescribeVolumes",
+            Self::GetInstanceUefiData => "GetInstanceUefiData",
+            Self::CreateSnapshots => "CreateSnapshots",
+            Self::RegisterImage => "RegisterImage",
+            Self::DescribeInstanceInformation => "DescribeInstanceInformation",
+            Self::SendCommand => "SendCommand",
+            Self::GetCommandInvocation => "GetCommandInvocation",
+            Self::CancelCommand => "CancelCommand",
         }
     }
 }
@@ -166,6 +212,8 @@ pub struct SeenImage {
     pub source_instance: Option<InstanceId>,
     /// Its devices.
     pub devices: Vec<MappedDevice>,
+    /// What instances of it are billed as, such as `Linux/UNIX`; none where EC2 does not say.
+    pub platform_details: Option<String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -188,6 +236,8 @@ pub enum SnapshotQuery {
     Ids(Vec<SnapshotId>),
     /// Those with this value of the tag `amikeep:owner`.
     Owner(amikeep_domain::id::Owner),
+    /// Those with this value of the tag `amikeep:job`.
+    Job(JobId),
 }
 
 /// A snapshot as described.
@@ -327,6 +377,45 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// Asks for an image: one attempt, never repeated below this port.
     fn request_image(&self, request: ImageRequest) -> impl Future<Output = Result<ImageId, CloudError>> + Send;
+
+    /// Asks for a snapshot of each EBS volume of an instance: one attempt, never repeated below this port. The ids are in
+    /// the answer, and all of them hold one point in time (`CreateSnapshots` in the API Reference). Of an unknown outcome
+    /// only the tags of the snapshots tell.
+    fn request_snapshots(
+        &self,
+        request: SnapshotsRequest,
+    ) -> impl Future<Output = Result<Vec<SeenSnapshot>, CloudError>> + Send;
+
+    /// Reads what an image of an instance has to carry; `None` for an instance that does not exist.
+    fn observe_attributes(
+        &self,
+        instance: InstanceId,
+    ) -> impl Future<Output = Result<Option<ImageAttributes>, CloudError>> + Send;
+
+    /// Makes an image of snapshots: one attempt, never repeated below this port. Snapshots that are not completed are
+    /// [`CloudErrorKind::Busy`](crate::CloudErrorKind::Busy).
+    fn register_image(&self, registration: Registration) -> impl Future<Output = Result<ImageId, CloudError>> + Send;
+
+    /// Asks what Systems Manager knows of the agent of an instance; `None` for an instance that it does not manage.
+    fn observe_agent(&self, instance: InstanceId)
+    -> impl Future<Output = Result<Option<SeenAgent>, CloudError>> + Send;
+
+    /// Sends a command: one attempt. There is no client token: a second request is a second command.
+    fn run_command(&self, request: CommandRequest) -> impl Future<Output = Result<CommandId, CloudError>> + Send;
+
+    /// Asks where a command is. `None` right after it was sent, when Systems Manager does not know it everywhere yet.
+    fn observe_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> impl Future<Output = Result<Option<CommandState>, CloudError>> + Send;
+
+    /// Asks for a command to be stopped. Nothing promises that it is not delivered or run all the same.
+    fn cancel_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Adds tags to resources, at most 1,000 of them. Doing it twice changes nothing.
     fn request_tags(

@@ -55,6 +55,15 @@ impl ApiError {
         Self::new(403, "UnauthorizedOperation", message)
     }
 
+    /// Systems Manager's way of saying it.
+    pub(crate) fn access_denied(arn: &str, action: &str) -> Self {
+        let message = format!(
+            "User: {arn} is not authorized to perform: ssm:{action} because no identity-based policy allows the \
+             ssm:{action} action"
+        );
+        Self::client("AccessDeniedException", message)
+    }
+
     pub(crate) fn missing_parameter(name: &str) -> Self {
         Self::client("MissingParameter", format!("The request must contain the parameter {name}"))
     }

@@ -1,4 +1,4 @@
-//! The HTTP face: EC2's and STS's Query protocol on a loopback port.
+//! The HTTP face: EC2's and STS's Query protocol, and Systems Manager's JSON, on a loopback port.
 //!
 //! It translates and nothing more: what a call does, and how it goes wrong, is the world's alone, so that this face
 //! and the one in process cannot differ.
@@ -7,6 +7,7 @@ mod auth;
 mod ec2_reply;
 mod ec2_request;
 mod form;
+mod ssm;
 mod sts;
 mod wire;
 mod xml;
@@ -130,20 +131,21 @@ async fn answer(
     let now = http_date(face.world.clock().now());
     let mut response = match delivery {
         Delivered::Answer(request, reply) => {
-            xml_response(StatusCode::OK, &request_id, render(service, &request, &reply, &request_id))
+            response_of(service, StatusCode::OK, &request_id, render(service, &request, &reply, &request_id))
         }
         Delivered::CutInBody(request, reply) => {
-            let xml = render(service, &request, &reply, &request_id);
-            scissors.cut_in_body(xml.len() / 2);
-            xml_response(StatusCode::OK, &request_id, xml)
+            let body = render(service, &request, &reply, &request_id);
+            scissors.cut_in_body(body.len() / 2);
+            response_of(service, StatusCode::OK, &request_id, body)
         }
         Delivered::Refusal(error) => {
-            let xml = match service {
+            let body = match service {
+                Service::Ssm => ssm::render_error(&error),
                 Service::Ec2 => ec2_reply::render_error(&error, &request_id),
                 Service::Sts => sts::render_error(&error, &request_id),
             };
             let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-            xml_response(status, &request_id, xml)
+            response_of(service, status, &request_id, body)
         }
         Delivered::Cut => {
             scissors.cut();
@@ -167,12 +169,17 @@ fn render(service: Service, request: &Request, reply: &Reply, request_id: &str) 
     match service {
         Service::Ec2 => ec2_reply::render(request.action(), reply, request_id),
         Service::Sts => sts::render(reply, request_id),
+        Service::Ssm => ssm::render(reply),
     }
 }
 
-fn xml_response(status: StatusCode, request_id: &str, xml: String) -> Response {
-    let headers = [("content-type", "text/xml;charset=UTF-8"), ("x-amzn-requestid", request_id)];
-    (status, headers, xml).into_response()
+fn response_of(service: Service, status: StatusCode, request_id: &str, body: String) -> Response {
+    let content_type = match service {
+        Service::Ec2 | Service::Sts => "text/xml;charset=UTF-8",
+        Service::Ssm => "application/x-amz-json-1.1",
+    };
+    let headers = [("content-type", content_type), ("x-amzn-requestid", request_id)];
+    (status, headers, body).into_response()
 }
 
 /// A [`Delivery`] with the request that it answers.
@@ -187,16 +194,13 @@ enum Delivered {
 
 fn call(world: &World, encoded: &[u8], headers: &HeaderMap) -> (Service, Delivered) {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let form = match Form::parse(encoded) {
-        Ok(form) => form,
-        Err(error) => return (Service::Ec2, Delivered::Refusal(error)),
-    };
     let credential = match auth::parse(text("authorization")) {
         Ok(credential) => credential,
         Err(error) => return (Service::Ec2, Delivered::Refusal(error)),
     };
     let service = credential.service;
-    let invocation = match invocation(world, &form, credential, text("x-amz-security-token")) {
+    let target = text("x-amz-target");
+    let invocation = match invocation(world, encoded, target, credential, text("x-amz-security-token")) {
         Ok(invocation) => invocation,
         Err(error) => return (service, Delivered::Refusal(error)),
     };
@@ -211,11 +215,18 @@ fn call(world: &World, encoded: &[u8], headers: &HeaderMap) -> (Service, Deliver
     (service, delivered)
 }
 
-fn invocation(world: &World, form: &Form, credential: Credential, token: Option<&str>) -> Result<Invocation, ApiError> {
+fn invocation(
+    world: &World,
+    encoded: &[u8],
+    target: Option<&str>,
+    credential: Credential,
+    token: Option<&str>,
+) -> Result<Invocation, ApiError> {
     let caller = world.authenticate(credential.service, &credential.access_key_id, token)?;
     let (request, dry_run) = match credential.service {
-        Service::Ec2 => ec2_request::parse(form)?,
-        Service::Sts => (sts::parse(form)?, false),
+        Service::Ec2 => ec2_request::parse(&Form::parse(encoded)?)?,
+        Service::Sts => (sts::parse(&Form::parse(encoded)?)?, false),
+        Service::Ssm => (ssm::parse(target, encoded)?, false),
     };
     Ok(Invocation { caller, region: credential.region, request, dry_run })
 }

@@ -3,6 +3,7 @@
 //! It is written from EC2's documentation and never bent to what amikeep expects; `docs/ec2-sim.md` says what it
 //! simulates, what it does not, and from which page each rule comes. It must never open anything but a loopback port.
 
+mod agent;
 mod clock;
 mod error;
 mod fault;
@@ -18,22 +19,24 @@ mod world_file;
 
 pub use amikeep_domain::instance::{InstanceState, RootDevice};
 
+pub use agent::{Agent, AgentLife, HostShell};
 pub use clock::SimClock;
 pub use error::ApiError;
 pub use fault::{Fault, FaultOutcome};
 pub use fleet::{FLEET_ACCOUNT, FLEET_REGION};
 pub use port::SimCloud;
 pub use reply::{
-    Attachment, CallerIdentity, DeregistrationProtection, ImageFacts, ImageOrigin, ImageReference, ImageState,
-    ImageView, InstanceFacts, InstanceType, InstanceView, InvalidLaunchTemplateId, LaunchTemplateId,
-    LaunchTemplateVersionView, LaunchTemplateView, MappedDevice, Mapping, Page, Reply, RoleSession, SnapshotDeletion,
-    SnapshotFacts, SnapshotState, SnapshotView, StateChange, StateReason, StatusView, TagView, Tags, TemplateImage,
-    VolumeFacts, VolumeView,
+    AgentView, Attachment, CallerIdentity, DeregistrationProtection, ImageFacts, ImageOrigin, ImageReference,
+    ImageState, ImageView, InstanceFacts, InstanceType, InstanceView, InvalidLaunchTemplateId, InvocationView,
+    LaunchTemplateId, LaunchTemplateVersionView, LaunchTemplateView, MachineAttributes, MappedDevice, Mapping, Page,
+    Reply, RoleSession, SnapshotDeletion, SnapshotFacts, SnapshotState, SnapshotView, StateChange, StateReason,
+    StatusView, TagView, Tags, TemplateImage, VolumeFacts, VolumeView,
 };
 pub use request::{
-    Action, CreateImage, CreateLaunchTemplate, CreateLaunchTemplateVersion, DescribeImageReferences, DescribeImages,
-    DescribeLaunchTemplateVersions, DeviceChange, Filter, LaunchTemplateData, LaunchTemplateRef, MappingChange, NewTag,
-    Query, Reboot, RegisterImage, Request, ResourceTypeRequest, SnapshotMapping, TagSpecification,
+    Action, CreateImage, CreateLaunchTemplate, CreateLaunchTemplateVersion, CreateSnapshots, DescribeImageReferences,
+    DescribeImages, DescribeLaunchTemplateVersions, DeviceChange, Filter, LaunchTemplateData, LaunchTemplateRef,
+    MappingChange, NewTag, Query, Reboot, RegisterImage, Request, ResourceTypeRequest, SendCommand, SnapshotMapping,
+    TagSpecification,
 };
 pub use world::audit::{
     Call, CallOutcome, Deletion, ImageRecord, RebootCause, RebootRecord, Resource, ResourceRecord, SnapshotRecord,

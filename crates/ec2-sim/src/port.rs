@@ -4,6 +4,8 @@
 //! It must not be kinder than the wire: a lost or late answer is reported as what the real adapter makes of it, except
 //! that nothing is waited for and no read is repeated.
 
+mod capture;
+mod command;
 mod convert;
 mod probe;
 mod usage;
@@ -12,8 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, CloudErrorKind, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome,
-    RemovedSnapshot, ResourceId, SeenImage, SeenSnapshot, SnapshotQuery, VALUES_PER_FILTER_MAX, is_mutation,
+    Action, Cloud, CloudError, CloudErrorKind, CommandId, CommandRequest, CommandState, Identity, ImageAttributes,
+    ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent,
+    SeenImage, SeenSnapshot, SnapshotQuery, SnapshotsRequest, VALUES_PER_FILTER_MAX, is_mutation,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -193,6 +196,7 @@ impl Cloud for SimCloud {
         let filters = match query {
             SnapshotQuery::Ids(ids) => one_filter_each("snapshot-id", ids.iter().map(ToString::to_string)),
             SnapshotQuery::Owner(owner) => vec![vec![owner_filter(owner.as_str())]],
+            SnapshotQuery::Job(job) => vec![vec![Filter::new(format!("tag:{}", tags::JOB), [job.to_string()])]],
         };
         let mut snapshots = Vec::new();
         for filters in filters {
@@ -227,6 +231,38 @@ impl Cloud for SimCloud {
             Reply::ImageCreated(id) => Ok(id),
             _ => Err(lost(Action::CreateImage, "bad-answer", "the answer cannot be used")),
         }
+    }
+
+    async fn request_snapshots(&self, request: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.start_snapshots(&request)
+    }
+
+    async fn observe_attributes(&self, instance: InstanceId) -> Result<Option<ImageAttributes>, CloudError> {
+        self.attributes(&instance)
+    }
+
+    async fn register_image(&self, registration: Registration) -> Result<ImageId, CloudError> {
+        self.register(registration)
+    }
+
+    async fn observe_agent(&self, instance: InstanceId) -> Result<Option<SeenAgent>, CloudError> {
+        self.agent(&instance)
+    }
+
+    async fn run_command(&self, request: CommandRequest) -> Result<CommandId, CloudError> {
+        self.send_command(&request)
+    }
+
+    async fn observe_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> Result<Option<CommandState>, CloudError> {
+        self.invocation(&command, &instance)
+    }
+
+    async fn cancel_command(&self, command: CommandId, instance: InstanceId) -> Result<(), CloudError> {
+        self.stop_command(&command, &instance)
     }
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {

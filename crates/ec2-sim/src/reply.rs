@@ -1,6 +1,9 @@
 //! What the world answers: resources as they are shown to a caller at one moment, typed once for both faces.
 
+mod commands;
 mod launch_templates;
+mod machine;
+mod snapshots;
 
 use std::collections::BTreeMap;
 
@@ -10,10 +13,14 @@ use jiff::Timestamp;
 
 use crate::request::Reboot;
 
+pub use crate::reply::commands::{AgentView, InvocationView};
 pub use crate::reply::launch_templates::{
     ImageReference, InvalidLaunchTemplateId, LaunchTemplateId, LaunchTemplateVersionView, LaunchTemplateView,
     TemplateImage,
 };
+pub use crate::reply::machine::MachineAttributes;
+pub(crate) use crate::reply::machine::usage_operation;
+pub use crate::reply::snapshots::{SnapshotFacts, SnapshotState, SnapshotView};
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -64,6 +71,10 @@ pub struct InstanceFacts {
     pub architecture: String,
     /// Such as `Linux/UNIX`.
     pub platform_details: String,
+    /// Products of the AWS Marketplace.
+    pub product_codes: Vec<String>,
+    /// What it has of its image.
+    pub machine: MachineAttributes,
     /// Such as `eu-central-1a`.
     pub zone: String,
     /// Where the root file system lies.
@@ -131,6 +142,10 @@ pub struct VolumeFacts {
     pub size_gib: u32,
     /// Such as `gp3`.
     pub volume_type: String,
+    /// Operations a second.
+    pub iops: u32,
+    /// In MiB/s.
+    pub throughput: Option<u32>,
     /// Whether it is encrypted.
     pub encrypted: bool,
     /// Such as `eu-central-1a`.
@@ -187,6 +202,10 @@ pub enum MappedDevice {
         size_gib: u32,
         /// Such as `gp3`.
         volume_type: String,
+        /// Where it was chosen.
+        iops: Option<u32>,
+        /// Where it was chosen, in MiB/s.
+        throughput: Option<u32>,
         /// Whether the volume goes with an instance launched from it.
         delete_on_termination: bool,
         /// Whether it is encrypted.
@@ -222,6 +241,8 @@ pub struct ImageFacts {
     pub architecture: String,
     /// Such as `Linux/UNIX`.
     pub platform_details: String,
+    /// What instances of it get.
+    pub machine: MachineAttributes,
     /// Such as `/dev/xvda`.
     pub root_device_name: String,
     /// When it was asked for.
@@ -287,58 +308,6 @@ pub struct ImageView {
     pub mappings: Vec<Mapping>,
     /// Whether it is protected.
     pub protection: DeregistrationProtection,
-    /// Its tags then.
-    pub tags: Tags,
-}
-
-/// EC2's snapshot states, as far as the simulator shows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are EC2's")]
-pub enum SnapshotState {
-    Pending,
-    Completed,
-}
-
-impl SnapshotState {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Completed => "completed",
-        }
-    }
-}
-
-/// What does not change in a snapshot's life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotFacts {
-    /// `snap-…`
-    pub id: SnapshotId,
-    /// The volume.
-    pub volume_id: VolumeId,
-    /// In GiB.
-    pub size_gib: u32,
-    /// Whether it is encrypted.
-    pub encrypted: bool,
-    /// `Created by CreateImage(…) for ami-…`.
-    pub description: String,
-    /// Whose it is.
-    pub owner: AccountId,
-    /// The point in time that it holds; it cannot be seen before.
-    pub started_at: Timestamp,
-}
-
-/// A snapshot as shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotView {
-    /// What does not change.
-    pub facts: SnapshotFacts,
-    /// Its state then.
-    pub state: SnapshotState,
-    /// 0 to 100.
-    pub progress_percent: u8,
-    /// When it was complete.
-    pub completed_at: Option<Timestamp>,
     /// Its tags then.
     pub tags: Tags,
 }
@@ -457,6 +426,8 @@ pub enum Reply {
     Volumes(Page<VolumeView>),
     Images(Page<ImageView>),
     Snapshots(Page<SnapshotView>),
+    SnapshotsStarted(Vec<SnapshotView>),
+    UefiData { instance_id: InstanceId, uefi_data: Option<String> },
     Tags(Page<TagView>),
     Regions(Vec<Region>),
     ImageReferences(Page<ImageReference>),
@@ -470,5 +441,9 @@ pub enum Reply {
     StateChanges(Vec<StateChange>),
     CallerIdentity(CallerIdentity),
     RoleAssumed(RoleSession),
+    CommandSent { command_id: String, instance_ids: Vec<String>, at: Timestamp },
+    Invocation(InvocationView),
+    CommandCancelled,
+    Agents(Vec<AgentView>),
     Done,
 }

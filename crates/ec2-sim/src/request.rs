@@ -5,6 +5,8 @@ use std::fmt;
 
 pub use amikeep_cloud::Reboot;
 
+use crate::reply::MachineAttributes;
+
 macro_rules! actions {
     ($($name:ident),+ $(,)?) => {
         /// An API action, named as EC2 and STS name it.
@@ -42,7 +44,9 @@ actions!(
     DescribeLaunchTemplates,
     DescribeLaunchTemplateVersions,
     CreateImage,
+    CreateSnapshots,
     RegisterImage,
+    GetInstanceUefiData,
     CreateTags,
     DeleteTags,
     DeregisterImage,
@@ -58,12 +62,24 @@ actions!(
     RebootInstances,
     GetCallerIdentity,
     AssumeRole,
+    SendCommand,
+    GetCommandInvocation,
+    CancelCommand,
+    DescribeInstanceInformation,
 );
 
 impl Action {
     /// Whether it belongs to STS and not to EC2.
     pub fn is_sts(self) -> bool {
         matches!(self, Self::GetCallerIdentity | Self::AssumeRole)
+    }
+
+    /// Whether it belongs to Systems Manager and not to EC2.
+    pub fn is_ssm(self) -> bool {
+        matches!(
+            self,
+            Self::SendCommand | Self::GetCommandInvocation | Self::CancelCommand | Self::DescribeInstanceInformation
+        )
     }
 }
 
@@ -177,12 +193,25 @@ pub struct SnapshotMapping {
     pub snapshot_id: String,
     /// `Ebs.DeleteOnTermination`.
     pub delete_on_termination: bool,
+    /// `Ebs.VolumeType`.
+    pub volume_type: Option<String>,
+    /// `Ebs.Iops`.
+    pub iops: Option<u32>,
+    /// `Ebs.Throughput`.
+    pub throughput: Option<u32>,
 }
 
 impl SnapshotMapping {
     /// A snapshot whose volume goes with an instance launched from it, as it is by default.
     pub fn new(device: impl Into<String>, snapshot_id: impl Into<String>) -> Self {
-        Self { device: device.into(), snapshot_id: snapshot_id.into(), delete_on_termination: true }
+        Self {
+            device: device.into(),
+            snapshot_id: snapshot_id.into(),
+            delete_on_termination: true,
+            volume_type: None,
+            iops: None,
+            throughput: None,
+        }
     }
 }
 
@@ -197,10 +226,46 @@ pub struct RegisterImage {
     pub architecture: String,
     /// Which device is the root.
     pub root_device_name: String,
-    /// The devices.
+    /// The devices with a snapshot.
     pub mappings: Vec<SnapshotMapping>,
+    /// The devices with a `VirtualName`.
+    pub instance_store: Vec<(String, String)>,
+    /// What instances of it get.
+    pub machine: MachineAttributes,
     /// Tags on the image.
     pub tag_specifications: Vec<TagSpecification>,
+}
+
+/// Parameters of `CreateSnapshots`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateSnapshots {
+    /// `InstanceSpecification.InstanceId`.
+    pub instance_id: String,
+    /// `InstanceSpecification.ExcludeBootVolume`.
+    pub exclude_root: bool,
+    /// `InstanceSpecification.ExcludeDataVolumeId.N`.
+    pub excluded: Vec<String>,
+    /// Of each of the snapshots.
+    pub description: Option<String>,
+    /// Tags on the snapshots.
+    pub tag_specifications: Vec<TagSpecification>,
+}
+
+/// Parameters of `SendCommand`, for the document that runs a shell script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendCommand {
+    /// `InstanceIds`.
+    pub instance_ids: Vec<String>,
+    /// `DocumentName`.
+    pub document_name: String,
+    /// `Comment`.
+    pub comment: Option<String>,
+    /// `TimeoutSeconds`: how long it may wait for its delivery.
+    pub timeout_seconds: Option<i64>,
+    /// The document's `commands`: lines of a script.
+    pub commands: Vec<String>,
+    /// The document's `executionTimeout`, in seconds.
+    pub execution_timeout: Option<i64>,
 }
 
 /// `ResourceType.N` of `DescribeImageReferences`.
@@ -304,7 +369,9 @@ pub enum Request {
     DescribeLaunchTemplates { ids: Vec<String>, names: Vec<String>, query: Query },
     DescribeLaunchTemplateVersions(DescribeLaunchTemplateVersions),
     CreateImage(CreateImage),
+    CreateSnapshots(CreateSnapshots),
     RegisterImage(RegisterImage),
+    GetInstanceUefiData { instance_id: String },
     CreateTags { resources: Vec<String>, tags: Vec<NewTag> },
     DeleteTags { resources: Vec<String>, tags: Vec<(String, Option<String>)> },
     DeregisterImage { image_id: String, delete_snapshots: bool },
@@ -319,6 +386,10 @@ pub enum Request {
     TerminateInstances { ids: Vec<String> },
     RebootInstances { ids: Vec<String> },
     GetCallerIdentity,
+    SendCommand(SendCommand),
+    GetCommandInvocation { command_id: String, instance_id: String },
+    CancelCommand { command_id: String, instance_ids: Vec<String> },
+    DescribeInstanceInformation { ids: Vec<String> },
     AssumeRole { role_arn: String, session_name: String, external_id: Option<String>, duration_seconds: i64 },
 }
 
@@ -344,7 +415,9 @@ impl Request {
             Self::DescribeLaunchTemplates { .. } => Action::DescribeLaunchTemplates,
             Self::DescribeLaunchTemplateVersions(_) => Action::DescribeLaunchTemplateVersions,
             Self::CreateImage(_) => Action::CreateImage,
+            Self::CreateSnapshots(_) => Action::CreateSnapshots,
             Self::RegisterImage(_) => Action::RegisterImage,
+            Self::GetInstanceUefiData { .. } => Action::GetInstanceUefiData,
             Self::CreateTags { .. } => Action::CreateTags,
             Self::DeleteTags { .. } => Action::DeleteTags,
             Self::DeregisterImage { .. } => Action::DeregisterImage,
@@ -360,6 +433,10 @@ impl Request {
             Self::RebootInstances { .. } => Action::RebootInstances,
             Self::GetCallerIdentity => Action::GetCallerIdentity,
             Self::AssumeRole { .. } => Action::AssumeRole,
+            Self::SendCommand(_) => Action::SendCommand,
+            Self::GetCommandInvocation { .. } => Action::GetCommandInvocation,
+            Self::CancelCommand { .. } => Action::CancelCommand,
+            Self::DescribeInstanceInformation { .. } => Action::DescribeInstanceInformation,
         }
     }
 
@@ -367,6 +444,8 @@ impl Request {
     pub fn subjects(&self) -> Vec<&str> {
         match self {
             Self::CreateImage(call) => vec![&call.instance_id, &call.name],
+            Self::CreateSnapshots(call) => vec![&call.instance_id],
+            Self::GetInstanceUefiData { instance_id } => vec![instance_id],
             Self::RegisterImage(call) => vec![&call.name],
             Self::DeregisterImage { image_id: id, .. }
             | Self::EnableImageDeregistrationProtection { image_id: id, .. }
@@ -379,6 +458,8 @@ impl Request {
             Self::DescribeLaunchTemplates { ids, names, .. } => ids.iter().chain(names).map(String::as_str).collect(),
             Self::DescribeImageReferences(call) => call.ids.iter().map(String::as_str).collect(),
             Self::AssumeRole { role_arn, .. } => vec![role_arn],
+            Self::SendCommand(call) => call.instance_ids.iter().map(String::as_str).collect(),
+            Self::GetCommandInvocation { command_id, instance_id } => vec![command_id, instance_id],
             Self::DescribeImages(call) => call.ids.iter().map(String::as_str).collect(),
             Self::DescribeInstances { ids, .. }
             | Self::DescribeInstanceStatus { ids, .. }
@@ -386,6 +467,8 @@ impl Request {
             | Self::DescribeSnapshots { ids, .. }
             | Self::DescribeInstanceTypes { names: ids, .. }
             | Self::DescribeRegions { names: ids, .. }
+            | Self::CancelCommand { instance_ids: ids, .. }
+            | Self::DescribeInstanceInformation { ids }
             | Self::CreateTags { resources: ids, .. }
             | Self::DeleteTags { resources: ids, .. }
             | Self::StartInstances { ids }

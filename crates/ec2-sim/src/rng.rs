@@ -30,7 +30,7 @@ impl Rng {
         format!("{prefix}0{:016x}", self.next())
     }
 
-    /// A request id in the form of a UUID.
+    /// An id of a request or a command, in the form of a UUID.
     pub(crate) fn request_id(&mut self) -> String {
         let (high, low) = (self.next(), self.next());
         format!(

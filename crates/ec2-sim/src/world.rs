@@ -9,8 +9,10 @@
 
 pub(crate) mod audit;
 pub(crate) mod builder;
+mod commands;
 mod control;
 mod create_image;
+mod create_snapshots;
 mod deregistration;
 mod filters;
 mod horizon;
@@ -47,6 +49,7 @@ use crate::reply::{CallerIdentity, InstanceType, LaunchTemplateId, Reply};
 use crate::request::Request;
 use crate::rng::Rng;
 use crate::world::audit::{Call, CallOutcome, Deletion};
+use crate::world::commands::Commands;
 use crate::world::horizon::Horizon;
 use crate::world::identity::{Iam, Service, WantedRole};
 use crate::world::images::Image;
@@ -124,6 +127,7 @@ pub(crate) struct State {
     buckets: Buckets,
     calls: Vec<Call>,
     deletions: Vec<Deletion>,
+    commands: Commands,
 }
 
 /// When and for whom an operation runs.
@@ -242,11 +246,15 @@ impl State {
         if action.is_sts() {
             return self.perform_sts(&context, request);
         }
+        if self.iam.is_denied(&caller.account, action) && action.is_ssm() {
+            return Err(ApiError::access_denied(&caller.arn, action.as_str()));
+        }
         if self.iam.is_denied(&caller.account, action) {
             return Err(ApiError::unauthorized(&caller.arn, action.as_str()));
         }
         match request {
             Request::CreateImage(call) => self.create_image(&context, call),
+            Request::CreateSnapshots(call) => self.create_snapshots(&context, call),
             Request::RegisterImage(call) => self.register_image(&context, call),
             Request::CreateTags { resources, tags } => self.create_tags(&context, resources, tags),
             Request::DeleteTags { resources, tags } => self.delete_tags(&context, resources, tags),
@@ -265,6 +273,12 @@ impl State {
             Request::StopInstances { ids, hibernate } => self.stop_instances(&context, ids, *hibernate),
             Request::TerminateInstances { ids } => self.terminate_instances(&context, ids),
             Request::RebootInstances { ids } => self.reboot_instances(&context, ids),
+            Request::SendCommand(call) => self.send_command(&context, call),
+            Request::GetCommandInvocation { command_id, instance_id } => {
+                self.command_invocation(&context, command_id, instance_id)
+            }
+            Request::CancelCommand { command_id, .. } => self.cancel_command(&context, command_id),
+            Request::DescribeInstanceInformation { ids } => Ok(self.describe_agents(&context, ids)),
             read => {
                 context.end_dry_run()?;
                 self.read(&context, read)

@@ -246,6 +246,7 @@ async fn an_image_is_described_with_state_source_and_devices() {
             device("/dev/xvdb", None, None),
             device("/dev/sdc", None, Some("ephemeral0")),
         ],
+        platform_details: None,
         tags: [("amikeep:owner".to_owned(), "prod-fra".to_owned())].into(),
     };
     assert_eq!(images, [want]);

@@ -29,6 +29,7 @@ pub(crate) enum Reply {
 pub(crate) struct Asked {
     pub(crate) form: BTreeMap<String, String>,
     pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -141,8 +142,9 @@ async fn read_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> Option<
     }
     let rest = received.split_off(head_end + length);
     let form = form_urlencoded::parse(&received[head_end..]).into_owned().collect();
+    let body = String::from_utf8_lossy(&received[head_end..]).into_owned();
     *received = rest;
-    Some(Asked { form, head })
+    Some(Asked { form, head, body })
 }
 
 /// An answer of EC2: the fields of `action`'s response.

@@ -46,8 +46,13 @@ impl Limits {
 
 fn documented(action: Action) -> Option<Limit> {
     let (capacity, refill_per_s) = match action {
-        // STS has limits of its own, which a few calls an hour do not reach.
-        Action::GetCallerIdentity | Action::AssumeRole => return None,
+        // STS has limits of its own, which a few calls an hour do not reach, and Systems Manager publishes none.
+        Action::GetCallerIdentity
+        | Action::AssumeRole
+        | Action::DescribeInstanceInformation
+        | Action::SendCommand
+        | Action::GetCommandInvocation
+        | Action::CancelCommand => return None,
         // The port's listings have a filter or a page size, so that the smaller buckets of bare listings do not apply.
         Action::DescribeInstances
         | Action::DescribeInstanceTypes
@@ -55,10 +60,12 @@ fn documented(action: Action) -> Option<Limit> {
         | Action::DescribeSnapshots
         | Action::DescribeImageReferences
         | Action::DescribeLaunchTemplates
-        | Action::DescribeLaunchTemplateVersions => (100.0, 20.0),
-        Action::CreateImage => (50.0, 5.0),
+        | Action::DescribeLaunchTemplateVersions
+        | Action::DescribeVolumes
+        | Action::GetInstanceUefiData => (100.0, 20.0),
+        Action::CreateImage | Action::RegisterImage => (50.0, 5.0),
         Action::CreateTags | Action::DeleteTags => (100.0, 10.0),
-        Action::DeregisterImage | Action::DeleteSnapshot => (100.0, 5.0),
+        Action::DeregisterImage | Action::DeleteSnapshot | Action::CreateSnapshots => (100.0, 5.0),
     };
     Some(Limit { capacity, refill_per_s })
 }
@@ -68,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_of_ec2_has_the_documented_limit_and_sts_has_none() {
+    fn every_action_of_ec2_has_the_documented_limit_and_other_services_have_none() {
         let lines = Action::ALL.map(|action| match documented(action) {
             Some(limit) => format!("{action} {} {}\n", limit.capacity, limit.refill_per_s),
             None => format!("{action} unlimited\n"),
@@ -88,6 +95,14 @@ mod tests {
             DescribeImageReferences 100 20
             DescribeLaunchTemplates 100 20
             DescribeLaunchTemplateVersions 100 20
+            DescribeVolumes 100 20
+            GetInstanceUefiData 100 20
+            CreateSnapshots 100 5
+            RegisterImage 50 5
+            DescribeInstanceInformation unlimited
+            SendCommand unlimited
+            GetCommandInvocation unlimited
+            CancelCommand unlimited
         "#]]
         .assert_eq(&lines.concat());
     }

@@ -11,6 +11,8 @@ use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
+use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
+use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
 use crate::pacer::{Pacer, Timer};
 use crate::port::{
@@ -125,6 +127,39 @@ impl<C: Cloud, T: Timer> Cloud for Paced<C, T> {
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
         self.ask(Action::CreateImage, 1, || self.cloud.request_image(request)).await
+    }
+
+    async fn request_snapshots(&self, request: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.ask(Action::CreateSnapshots, 1, || self.cloud.request_snapshots(request)).await
+    }
+
+    /// Several calls of as many actions, once before a freeze: the first of them stands for all.
+    async fn observe_attributes(&self, instance: InstanceId) -> Result<Option<ImageAttributes>, CloudError> {
+        self.ask(Action::DescribeInstances, 1, || self.cloud.observe_attributes(instance)).await
+    }
+
+    async fn register_image(&self, registration: Registration) -> Result<ImageId, CloudError> {
+        self.ask(Action::RegisterImage, 1, || self.cloud.register_image(registration)).await
+    }
+
+    async fn observe_agent(&self, instance: InstanceId) -> Result<Option<SeenAgent>, CloudError> {
+        self.ask(Action::DescribeInstanceInformation, 1, || self.cloud.observe_agent(instance)).await
+    }
+
+    async fn run_command(&self, request: CommandRequest) -> Result<CommandId, CloudError> {
+        self.ask(Action::SendCommand, 1, || self.cloud.run_command(request)).await
+    }
+
+    async fn observe_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> Result<Option<CommandState>, CloudError> {
+        self.ask(Action::GetCommandInvocation, 1, || self.cloud.observe_command(command, instance)).await
+    }
+
+    async fn cancel_command(&self, command: CommandId, instance: InstanceId) -> Result<(), CloudError> {
+        self.ask(Action::CancelCommand, 1, || self.cloud.cancel_command(command, instance)).await
     }
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {

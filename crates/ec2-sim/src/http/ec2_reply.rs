@@ -2,6 +2,8 @@
 
 mod launch_templates;
 
+use std::fmt::Display;
+
 use amikeep_domain::instance::InstanceState;
 
 use crate::error::ApiError;
@@ -9,7 +11,7 @@ use crate::http::ec2_request::VERSION;
 use crate::http::xml::Xml;
 use crate::reply::{
     ImageView, InstanceType, InstanceView, MappedDevice, Mapping, Page, Reply, SnapshotView, StateReason, StatusView,
-    VolumeView, root_device_type, state_code,
+    VolumeView, root_device_type, state_code, usage_operation,
 };
 use crate::request::Action;
 use crate::time_text::wire_time;
@@ -42,6 +44,11 @@ fn content(xml: &mut Xml, reply: &Reply) {
         Reply::Volumes(page) => items(xml, "volumeSet", page, volume),
         Reply::Images(page) => items(xml, "imagesSet", page, image),
         Reply::Snapshots(page) => items(xml, "snapshotSet", page, snapshot),
+        Reply::SnapshotsStarted(started) => xml.items("snapshotSet", started, started_snapshot),
+        Reply::UefiData { instance_id, uefi_data } => {
+            xml.text("instanceId", instance_id);
+            xml.text("uefiData", uefi_data.as_deref().unwrap_or_default());
+        }
         Reply::Tags(page) => items(xml, "tagSet", page, |xml, tag| {
             xml.text("resourceId", &tag.resource_id);
             xml.text("resourceType", tag.resource_type);
@@ -84,8 +91,14 @@ fn content(xml: &mut Xml, reply: &Reply) {
             state(xml, "currentState", change.current);
             state(xml, "previousState", change.previous);
         }),
-        // Answers of STS do not come here; of EC2, these are the ones that say nothing.
-        Reply::Done | Reply::CallerIdentity(_) | Reply::RoleAssumed(_) => xml.text("return", true),
+        // Answers of STS and of Systems Manager do not come here; of EC2, these are the ones that say nothing.
+        Reply::Done
+        | Reply::CallerIdentity(_)
+        | Reply::RoleAssumed(_)
+        | Reply::CommandSent { .. }
+        | Reply::Invocation(_)
+        | Reply::CommandCancelled
+        | Reply::Agents(_) => xml.text("return", true),
     }
 }
 
@@ -155,13 +168,32 @@ fn instance(xml: &mut Xml, view: &InstanceView) {
             xml.text("deleteOnTermination", attached.delete_on_termination);
         });
     });
-    xml.text("virtualizationType", "hvm");
+    xml.text("virtualizationType", &facts.machine.virtualization);
     xml.tags(&view.tags);
     xml.text("hypervisor", "xen");
     xml.text("ebsOptimized", false);
-    xml.text("enaSupport", true);
+    xml.text("enaSupport", facts.machine.ena_support);
+    texts(
+        xml,
+        [
+            ("sriovNetSupport", &facts.machine.sriov_net_support),
+            ("bootMode", &facts.machine.boot_mode),
+            ("tpmSupport", &facts.machine.tpm_support),
+        ],
+    );
+    // Without a word of its image an instance boots as its type does; here that is the BIOS.
+    xml.text("currentInstanceBootMode", facts.machine.boot_mode.as_deref().unwrap_or("legacy-bios"));
+    xml.element("metadataOptions", |xml| {
+        let tokens = if facts.machine.imds_support.is_some() { "required" } else { "optional" };
+        xml.text("httpTokens", tokens);
+    });
+    xml.items("productCodes", &facts.product_codes, |xml, code| {
+        xml.text("productCode", code);
+        xml.text("type", "marketplace");
+    });
     xml.element("hibernationOptions", |xml| xml.text("configured", facts.hibernation_configured));
     xml.text("platformDetails", &facts.platform_details);
+    xml.text("usageOperation", usage_operation(&facts.platform_details));
 }
 
 fn instance_status(xml: &mut Xml, status: &StatusView) {
@@ -216,6 +248,8 @@ fn volume(xml: &mut Xml, view: &VolumeView) {
         xml.text("deleteOnTermination", attached.delete_on_termination);
     });
     xml.text("volumeType", &facts.volume_type);
+    xml.text("iops", facts.iops);
+    texts(xml, [("throughput", &facts.throughput)]);
     xml.text("encrypted", facts.encrypted);
     xml.text("multiAttachEnabled", false);
     xml.tags(&view.tags);
@@ -235,6 +269,7 @@ fn image(xml: &mut Xml, view: &ImageView) {
         xml.text("platform", "windows");
     }
     xml.text("platformDetails", &facts.platform_details);
+    xml.text("usageOperation", usage_operation(&facts.platform_details));
     if let Some(instance) = facts.source_instance() {
         xml.text("sourceInstanceId", instance);
     }
@@ -245,9 +280,18 @@ fn image(xml: &mut Xml, view: &ImageView) {
     xml.text("rootDeviceType", "ebs");
     xml.text("rootDeviceName", &facts.root_device_name);
     xml.items("blockDeviceMapping", &view.mappings, mapping);
-    xml.text("virtualizationType", "hvm");
+    xml.text("virtualizationType", &facts.machine.virtualization);
     xml.text("hypervisor", "xen");
-    xml.text("enaSupport", true);
+    xml.text("enaSupport", facts.machine.ena_support);
+    texts(
+        xml,
+        [
+            ("sriovNetSupport", &facts.machine.sriov_net_support),
+            ("bootMode", &facts.machine.boot_mode),
+            ("tpmSupport", &facts.machine.tpm_support),
+            ("imdsSupport", &facts.machine.imds_support),
+        ],
+    );
     xml.text("deregistrationProtection", view.protection.as_str());
     xml.tags(&view.tags);
     state_reason(xml, view.state_reason.as_ref());
@@ -257,7 +301,16 @@ fn mapping(xml: &mut Xml, mapping: &Mapping) {
     xml.text("deviceName", &mapping.device);
     match &mapping.mapped {
         MappedDevice::InstanceStore(virtual_name) => xml.text("virtualName", virtual_name),
-        MappedDevice::Ebs { snapshot_id, size_gib, volume_type, delete_on_termination, encrypted, .. } => {
+        MappedDevice::Ebs {
+            snapshot_id,
+            size_gib,
+            volume_type,
+            iops,
+            throughput,
+            delete_on_termination,
+            encrypted,
+            ..
+        } => {
             xml.element("ebs", |xml| {
                 if let Some(snapshot_id) = snapshot_id {
                     xml.text("snapshotId", snapshot_id);
@@ -265,8 +318,33 @@ fn mapping(xml: &mut Xml, mapping: &Mapping) {
                 xml.text("volumeSize", size_gib);
                 xml.text("deleteOnTermination", delete_on_termination);
                 xml.text("volumeType", volume_type);
+                texts(xml, [("iops", iops), ("throughput", throughput)]);
                 xml.text("encrypted", encrypted);
             });
+        }
+    }
+}
+
+/// A member of `CreateSnapshots`' answer, which calls some things otherwise than `DescribeSnapshots` does.
+fn started_snapshot(xml: &mut Xml, view: &SnapshotView) {
+    let facts = &view.facts;
+    xml.text("description", &facts.description);
+    xml.tags(&view.tags);
+    xml.text("encrypted", facts.encrypted);
+    xml.text("volumeId", &facts.volume_id);
+    xml.text("state", view.state.as_str());
+    xml.text("volumeSize", facts.size_gib);
+    xml.time("startTime", facts.started_at);
+    xml.text("progress", "");
+    xml.text("ownerId", &facts.owner);
+    xml.text("snapshotId", &facts.id);
+}
+
+/// Elements for what is there.
+fn texts<T: Display, const N: usize>(xml: &mut Xml, texts: [(&str, &Option<T>); N]) {
+    for (name, text) in texts {
+        if let Some(text) = text {
+            xml.text(name, text);
         }
     }
 }

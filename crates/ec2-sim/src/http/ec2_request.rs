@@ -23,8 +23,9 @@ pub(crate) fn parse(form: &Form) -> Result<(Request, bool), ApiError> {
         let message = format!("The requested version ({version}) of service AmazonEC2 does not exist");
         return Err(ApiError::client("NoSuchVersion", message));
     }
-    let action =
-        Action::parse(&name).filter(|action| !action.is_sts()).ok_or_else(|| ApiError::invalid_action(&name))?;
+    let action = Action::parse(&name)
+        .filter(|action| !action.is_sts() && !action.is_ssm())
+        .ok_or_else(|| ApiError::invalid_action(&name))?;
     let request = request(action, form)?;
     let dry_run = form.flag("DryRun")?.unwrap_or(false);
     form.refuse_the_rest()?;
@@ -65,7 +66,9 @@ fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
             Request::DescribeRegions { names: form.list("RegionName"), filters: filters(form)? }
         }
         Action::CreateImage => images::create_image(form)?,
+        Action::CreateSnapshots => images::create_snapshots(form)?,
         Action::RegisterImage => images::register_image(form)?,
+        Action::GetInstanceUefiData => Request::GetInstanceUefiData { instance_id: form.required("InstanceId")? },
         Action::EnableImageDeregistrationProtection | Action::DisableImageDeregistrationProtection => {
             images::protection(action, form)?
         }
@@ -83,20 +86,25 @@ fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
         },
         Action::DeleteSnapshot => Request::DeleteSnapshot { snapshot_id: form.required("SnapshotId")? },
         Action::StartInstances => Request::StartInstances { ids: required_list(form, "InstanceId")? },
-        Action::StopInstances => {
-            form.flag("Force")?;
-            form.flag("SkipOsShutdown")?;
-            let hibernate = form.flag("Hibernate")?.unwrap_or(false);
-            Request::StopInstances { ids: required_list(form, "InstanceId")?, hibernate }
-        }
-        Action::TerminateInstances => {
-            form.flag("Force")?;
-            form.flag("SkipOsShutdown")?;
-            Request::TerminateInstances { ids: required_list(form, "InstanceId")? }
-        }
+        Action::StopInstances | Action::TerminateInstances => stop_or_terminate(action, form)?,
         Action::RebootInstances => Request::RebootInstances { ids: required_list(form, "InstanceId")? },
-        Action::GetCallerIdentity | Action::AssumeRole => return Err(ApiError::invalid_action(action.as_str())),
+        Action::GetCallerIdentity
+        | Action::AssumeRole
+        | Action::SendCommand
+        | Action::GetCommandInvocation
+        | Action::CancelCommand
+        | Action::DescribeInstanceInformation => return Err(ApiError::invalid_action(action.as_str())),
     })
+}
+
+fn stop_or_terminate(action: Action, form: &Form) -> Result<Request, ApiError> {
+    form.flag("Force")?;
+    form.flag("SkipOsShutdown")?;
+    let ids = required_list(form, "InstanceId")?;
+    if action == Action::TerminateInstances {
+        return Ok(Request::TerminateInstances { ids });
+    }
+    Ok(Request::StopInstances { ids, hibernate: form.flag("Hibernate")?.unwrap_or(false) })
 }
 
 fn tag_specifications(form: &Form) -> Result<Vec<TagSpecification>, ApiError> {

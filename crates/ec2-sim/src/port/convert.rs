@@ -53,6 +53,7 @@ pub(crate) fn seen_image(view: ImageView) -> SeenImage {
         state,
         created_at: Some(view.facts.created_at),
         devices: view.mappings.into_iter().map(device).collect(),
+        platform_details: Some(view.facts.platform_details),
         tags: view.tags,
     }
 }

@@ -5,8 +5,11 @@ use amikeep_domain::id::InstanceId;
 use amikeep_domain::tags;
 
 use crate::port::{SimCloud, usage};
-use crate::reply::Reply;
-use crate::request::{CreateImage, DescribeImages, DescribeLaunchTemplateVersions, Filter, NewTag, Query, Request};
+use crate::reply::{MachineAttributes, Reply};
+use crate::request::{
+    CreateImage, CreateSnapshots, DescribeImages, DescribeLaunchTemplateVersions, Filter, NewTag, Query, RegisterImage,
+    Request, SnapshotMapping,
+};
 
 impl SimCloud {
     pub(crate) fn ask(&self, action: Action, instance: Option<InstanceId>) -> Result<ProbeOutcome, CloudError> {
@@ -18,6 +21,20 @@ impl SimCloud {
             Action::DescribeInstanceTypes => Request::DescribeInstanceTypes { names: Vec::new(), query },
             Action::DescribeImages => Request::DescribeImages(DescribeImages::default()),
             Action::DescribeSnapshots => Request::DescribeSnapshots { ids: Vec::new(), owners: Vec::new(), query },
+            Action::DescribeVolumes => Request::DescribeVolumes { ids: Vec::new(), query },
+            Action::CreateSnapshots | Action::GetInstanceUefiData | Action::DescribeInstanceInformation => {
+                match instance {
+                    Some(instance) => of_instance(action, instance.to_string()),
+                    None => return Ok(not_checked("there is no instance to ask about")),
+                }
+            }
+            Action::RegisterImage => match self.own_snapshot()? {
+                Some(snapshot_id) => register_image(snapshot_id),
+                None => return Ok(not_checked("there is no snapshot of amikeep yet to ask about")),
+            },
+            Action::SendCommand | Action::GetCommandInvocation | Action::CancelCommand => {
+                return Ok(not_checked("Systems Manager has no DryRun"));
+            }
             Action::CreateImage => match instance {
                 Some(instance) => create_image(instance.to_string()),
                 None => return Ok(not_checked("there is no instance to ask about")),
@@ -62,6 +79,34 @@ fn create_image(instance_id: String) -> Request {
         description: None,
         reboot: Reboot::No,
         mappings: Vec::new(),
+        tag_specifications: Vec::new(),
+    })
+}
+
+/// A call about one instance.
+fn of_instance(action: Action, instance_id: String) -> Request {
+    match action {
+        Action::GetInstanceUefiData => Request::GetInstanceUefiData { instance_id },
+        Action::DescribeInstanceInformation => Request::DescribeInstanceInformation { ids: vec![instance_id] },
+        _ => Request::CreateSnapshots(CreateSnapshots {
+            instance_id,
+            exclude_root: false,
+            excluded: Vec::new(),
+            description: None,
+            tag_specifications: Vec::new(),
+        }),
+    }
+}
+
+fn register_image(snapshot_id: String) -> Request {
+    Request::RegisterImage(RegisterImage {
+        name: "amikeep-dry-run".to_owned(),
+        description: None,
+        architecture: "x86_64".to_owned(),
+        root_device_name: "/dev/xvda".to_owned(),
+        mappings: vec![SnapshotMapping::new("/dev/xvda", snapshot_id)],
+        instance_store: Vec::new(),
+        machine: MachineAttributes::default(),
         tag_specifications: Vec::new(),
     })
 }

@@ -11,6 +11,7 @@ use crate::fault::{Fault, FaultPlan};
 use crate::reply::{Attachment, ImageState, InstanceFacts, InstanceType, InvalidLaunchTemplateId, VolumeFacts};
 use crate::request::Action;
 use crate::rng::Rng;
+use crate::world::commands::Commands;
 use crate::world::identity::{Iam, Role};
 use crate::world::ids::ResourceId;
 use crate::world::instances::{Instance, private_ip};
@@ -25,6 +26,10 @@ use crate::world::{Contents, Place, State, World, types};
 
 /// How old the instances of a new world are.
 const INSTANCE_AGE: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// What a gp3 volume has when nothing is said.
+const GP3_IOPS: u32 = 3_000;
+const GP3_THROUGHPUT: u32 = 125;
 
 /// Why a world cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -301,6 +306,7 @@ impl WorldBuilder {
             buckets: Buckets::default(),
             calls: Vec::new(),
             deletions: Vec::new(),
+            commands: Commands::default(),
         };
         Ok(World::new(self.clock, state))
     }
@@ -354,6 +360,8 @@ fn settle(
         instance_type: spec.instance_type.clone(),
         architecture: spec.architecture.clone(),
         platform_details: spec.platform_details.clone(),
+        product_codes: spec.product_codes.clone(),
+        machine: spec.machine.clone(),
         zone,
         root_device: spec.root,
         root_device_name: root_device_name.unwrap_or_else(|| "/dev/sda1".to_owned()),
@@ -407,6 +415,8 @@ fn attach_volumes(
             id: volume_id.clone(),
             size_gib: spec.size_gib,
             volume_type: "gp3".to_owned(),
+            iops: GP3_IOPS,
+            throughput: Some(GP3_THROUGHPUT),
             encrypted: false,
             zone: instance.zone.clone(),
             created_at,

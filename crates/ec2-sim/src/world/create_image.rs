@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::id::{ImageId, InstanceId, SnapshotId, VolumeId};
 use amikeep_domain::instance::{InstanceState, RootDevice};
 use jiff::{SignedDuration, Timestamp};
 
@@ -45,7 +45,7 @@ impl State {
         check_instance(instance, state)?;
         let mut mappings = map_devices(instance, contents, call)?;
         contents.check_name_is_free(&call.name, context)?;
-        contents.check_snapshot_limit(&mappings, context.now)?;
+        contents.check_snapshot_limit(&mapped_volumes(&mappings), context.now)?;
 
         let image_id = ImageId::fresh(&mut self.rng);
         let mishap = self.settings.mishaps.draw(&mut self.rng);
@@ -70,6 +70,7 @@ impl State {
             origin: ImageOrigin::CreateImage { instance: instance_id.clone(), reboot: call.reboot },
             architecture: instance.facts.architecture.clone(),
             platform_details: instance.facts.platform_details.clone(),
+            machine: instance.facts.machine.clone(),
             root_device_name: instance.facts.root_device_name.clone(),
             created_at: context.now,
         };
@@ -123,6 +124,10 @@ impl NewTags {
     pub(crate) fn image_log(&self, at: Timestamp) -> TagLog {
         TagLog::of(&self.image, at)
     }
+
+    pub(crate) fn snapshot_log(&self, at: Timestamp) -> TagLog {
+        TagLog::of(&self.snapshot, at)
+    }
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
@@ -159,6 +164,8 @@ fn map_devices(instance: &Instance, contents: &Contents, call: &CreateImage) -> 
             volume_id: attached.volume_id.clone(),
             size_gib: volume.facts.size_gib,
             volume_type: volume.facts.volume_type.clone(),
+            iops: Some(volume.facts.iops),
+            throughput: volume.facts.throughput,
             delete_on_termination: attached.delete_on_termination,
             encrypted: volume.facts.encrypted,
         };
@@ -192,6 +199,14 @@ fn map_devices(instance: &Instance, contents: &Contents, call: &CreateImage) -> 
         }
     }
     Ok(mappings)
+}
+
+fn mapped_volumes(mappings: &[Mapping]) -> Vec<VolumeId> {
+    let volume = |mapping: &Mapping| match &mapping.mapped {
+        MappedDevice::Ebs { volume_id, .. } => Some(volume_id.clone()),
+        MappedDevice::InstanceStore(_) => None,
+    };
+    mappings.iter().filter_map(volume).collect()
 }
 
 /// When the snapshots begin and when the image is done.
@@ -240,9 +255,8 @@ impl Contents {
         }
     }
 
-    fn check_snapshot_limit(&self, mappings: &[Mapping], now: Timestamp) -> Result<(), ApiError> {
-        for mapping in mappings {
-            let MappedDevice::Ebs { volume_id, .. } = &mapping.mapped else { continue };
+    pub(crate) fn check_snapshot_limit(&self, volumes: &[VolumeId], now: Timestamp) -> Result<(), ApiError> {
+        for volume_id in volumes {
             let pending = |snapshot: &&Snapshot| {
                 snapshot.facts.volume_id == *volume_id
                     && snapshot.deleted_at.is_none()
@@ -317,7 +331,7 @@ impl Contents {
                 deleted_at: None,
                 is_locked: false,
                 fails_with: None,
-                tags: TagLog::of(&tags.snapshot, begun.started_at),
+                tags: tags.snapshot_log(begun.started_at),
             };
             self.snapshots.insert(begun.id, snapshot);
         }

@@ -13,13 +13,15 @@ use crate::reply::{CallerIdentity, RoleSession};
 use crate::request::Action;
 use crate::rng::Rng;
 
-/// The two services of the simulator, which refuse bad credentials differently.
+/// The services of the simulator, which refuse bad credentials differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// EC2.
     Ec2,
     /// STS.
     Sts,
+    /// Systems Manager.
+    Ssm,
 }
 
 /// A role that `AssumeRole` can hand out.
@@ -113,6 +115,10 @@ impl Iam {
             Service::Sts => {
                 ApiError::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
             }
+            Service::Ssm => {
+                let message = "The security token included in the request is invalid.";
+                ApiError::client("UnrecognizedClientException", message)
+            }
         };
         let key = self.keys.get(key_id).ok_or_else(unknown)?;
         if let Some(session) = &key.session {
@@ -124,6 +130,10 @@ impl Iam {
                     Service::Ec2 => ApiError::client("RequestExpired", "Request has expired."),
                     Service::Sts => {
                         ApiError::new(403, "ExpiredToken", "The security token included in the request is expired")
+                    }
+                    Service::Ssm => {
+                        let message = "The security token included in the request is expired";
+                        ApiError::client("ExpiredTokenException", message)
                     }
                 });
             }

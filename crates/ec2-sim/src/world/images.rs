@@ -154,7 +154,8 @@ impl Filterable for ImageView {
             "architecture" => |i| vec![i.facts.architecture.clone()],
             "creation-date" => |i| vec![wire_time(i.facts.created_at)],
             "description" => |i| i.facts.description.iter().cloned().collect(),
-            "ena-support" => |_| vec!["true".to_owned()],
+            "boot-mode" => |i| i.facts.machine.boot_mode.iter().cloned().collect(),
+            "ena-support" => |i| vec![i.facts.machine.ena_support.to_string()],
             "hypervisor" => |_| vec!["xen".to_owned()],
             "image-id" => |i| vec![i.facts.id.to_string()],
             "image-type" => |_| vec!["machine".to_owned()],
@@ -168,7 +169,7 @@ impl Filterable for ImageView {
             "state" => |i| vec![i.state.as_str().to_owned()],
             "state-reason-code" => |i| i.state_reason.iter().map(|reason| reason.code.clone()).collect(),
             "state-reason-message" => |i| i.state_reason.iter().map(|reason| reason.message.clone()).collect(),
-            "virtualization-type" => |_| vec!["hvm".to_owned()],
+            "virtualization-type" => |i| vec![i.facts.machine.virtualization.clone()],
             _ => return None,
         };
         Some(attribute)

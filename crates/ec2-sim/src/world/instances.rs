@@ -141,7 +141,7 @@ impl Filterable for InstanceView {
             "root-device-type" => |i| vec![root_device_type(i.facts.root_device).to_owned()],
             "state-reason-code" => |i| i.state_reason.iter().map(|reason| reason.code.clone()).collect(),
             "state-reason-message" => |i| i.state_reason.iter().map(|reason| reason.message.clone()).collect(),
-            "virtualization-type" => |_| vec!["hvm".to_owned()],
+            "virtualization-type" => |i| vec![i.facts.machine.virtualization.clone()],
             _ => return None,
         };
         Some(attribute)

@@ -40,6 +40,7 @@ fn bucket(request: &Request) -> Option<(f64, f64, bool)> {
         | Action::DescribeImageReferences
         | Action::DescribeLaunchTemplates
         | Action::DescribeLaunchTemplateVersions
+        | Action::GetInstanceUefiData
         | Action::DescribeTags
         | Action::DescribeRegions => (100.0, 20.0, false),
         Action::CreateImage
@@ -51,10 +52,18 @@ fn bucket(request: &Request) -> Option<(f64, f64, bool)> {
         | Action::DeleteLaunchTemplate
         | Action::StopInstances
         | Action::RebootInstances => (50.0, 5.0, false),
-        Action::DeregisterImage | Action::DeleteSnapshot | Action::TerminateInstances => (100.0, 5.0, false),
+        Action::DeregisterImage | Action::DeleteSnapshot | Action::CreateSnapshots | Action::TerminateInstances => {
+            (100.0, 5.0, false)
+        }
         Action::CreateTags | Action::DeleteTags => (100.0, 10.0, false),
         Action::StartInstances => (5.0, 2.0, false),
-        Action::GetCallerIdentity | Action::AssumeRole => return None,
+        // STS is not limited, and Systems Manager publishes no limits for these.
+        Action::SendCommand
+        | Action::GetCommandInvocation
+        | Action::CancelCommand
+        | Action::DescribeInstanceInformation
+        | Action::GetCallerIdentity
+        | Action::AssumeRole => return None,
     })
 }
 

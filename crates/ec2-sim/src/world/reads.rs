@@ -40,6 +40,7 @@ impl State {
                 self.describe_launch_templates(context, ids, names, query)
             }
             Request::DescribeLaunchTemplateVersions(call) => self.describe_launch_template_versions(context, call),
+            Request::GetInstanceUefiData { instance_id } => self.uefi_data(context, instance_id),
             Request::DescribeTags { query } => self.describe_tags(context, query),
             Request::DescribeRegions { names, filters } => self.describe_regions(names, filters),
             other => Err(ApiError::unsupported(other.action().as_str())),
@@ -54,6 +55,20 @@ impl State {
         let visible: Vec<_> = instances.values().filter_map(|instance| instance.view(&context.horizon)).collect();
         let visible = pick(visible, &wanted, |view| &view.facts.id, ApiError::instance_not_found)?;
         select(visible, query, RESULTS_MIN, paging).map(Reply::Instances)
+    }
+
+    /// The variables of an instance that was booted by UEFI. The code for any other is not documented.
+    fn uefi_data(&mut self, context: &Context<'_>, id: &str) -> Result<Reply, ApiError> {
+        let wanted: InstanceId = ids::parse(id)?;
+        let instance = self.contents(&context.place).instances.get(&wanted);
+        let Some(view) = instance.and_then(|instance| instance.view(&context.horizon)) else {
+            return Err(ApiError::instance_not_found(&[id.to_owned()]));
+        };
+        if view.facts.machine.boot_mode.as_deref() != Some("uefi") {
+            let message = format!("The instance '{id}' was not booted in UEFI mode.");
+            return Err(ApiError::client("UnsupportedOperation", message));
+        }
+        Ok(Reply::UefiData { instance_id: wanted, uefi_data: view.facts.machine.uefi_data })
     }
 
     fn describe_instance_status(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use amikeep_domain::instance::{InstanceState, RootDevice};
 use jiff::Timestamp;
 
+use crate::reply::MachineAttributes;
 use crate::world::instances::{Order, OrderKind};
 
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct InstanceSpec {
     pub(crate) instance_type: String,
     pub(crate) architecture: String,
     pub(crate) platform_details: String,
+    pub(crate) product_codes: Vec<String>,
+    pub(crate) machine: MachineAttributes,
     pub(crate) zone_suffix: char,
     pub(crate) root: RootDevice,
     pub(crate) root_device_name: Option<String>,
@@ -45,6 +48,8 @@ impl InstanceSpec {
             instance_type: "m7g.large".to_owned(),
             architecture: "arm64".to_owned(),
             platform_details: "Linux/UNIX".to_owned(),
+            product_codes: Vec::new(),
+            machine: MachineAttributes::default(),
             zone_suffix: 'a',
             root: RootDevice::Ebs,
             root_device_name: None,
@@ -132,6 +137,20 @@ impl InstanceSpec {
     #[must_use]
     pub fn platform_details(mut self, details: impl Into<String>) -> Self {
         self.platform_details = details.into();
+        self
+    }
+
+    /// Adds a product of the AWS Marketplace.
+    #[must_use]
+    pub fn product_code(mut self, code: impl Into<String>) -> Self {
+        self.product_codes.push(code.into());
+        self
+    }
+
+    /// What it has of its image.
+    #[must_use]
+    pub fn machine(mut self, machine: MachineAttributes) -> Self {
+        self.machine = machine;
         self
     }
 

@@ -1,6 +1,10 @@
 //! The simulator from outside: the rules of its world, the wire, and the port. One binary, so that it links once.
 
 #[cfg(test)]
+mod capture;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod images;

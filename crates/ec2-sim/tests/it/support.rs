@@ -8,8 +8,8 @@ use amikeep_ec2_sim::http::Server;
 use amikeep_ec2_sim::{
     ApiError, CreateImage, CreateLaunchTemplate, CreateLaunchTemplateVersion, Delivery, DescribeImages, Filter,
     ImageDuration, ImageView, InstanceSpec, Invocation, LaunchTemplateData, LaunchTemplateId, LaunchTemplateRef,
-    NewTag, Place, Query, Reboot, RegisterImage, Reply, Request, RequestLimits, SnapshotMapping, SnapshotView,
-    TagSpecification, World, WorldBuilder, default_identity,
+    MachineAttributes, NewTag, Place, Query, Reboot, RegisterImage, Reply, Request, RequestLimits, SnapshotMapping,
+    SnapshotView, TagSpecification, World, WorldBuilder, default_identity,
 };
 use jiff::SignedDuration;
 
@@ -139,6 +139,8 @@ pub(crate) fn register(name: &str, snapshot: &SnapshotId) -> Request {
         architecture: "arm64".into(),
         root_device_name: "/dev/xvda".into(),
         mappings: vec![SnapshotMapping::new("/dev/xvda", snapshot.as_str())],
+        instance_store: vec![],
+        machine: MachineAttributes::default(),
         tag_specifications: vec![],
     })
 }

@@ -95,6 +95,7 @@ fn seen(state: ImageState, job_tag: Option<&str>) -> SeenImage {
         state,
         created_at: Some(at("2026-11-22T02:00:01Z")),
         source_instance: None,
+        platform_details: None,
         devices: vec![device("/dev/xvda", 1), device("/dev/sdf", 2)],
         tags: job_tag.map(|tag| (tags::JOB.to_owned(), tag.to_owned())).into_iter().collect(),
     }

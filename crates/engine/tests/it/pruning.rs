@@ -6,8 +6,8 @@ use std::sync::Arc;
 use amikeep_domain::id::{ImageId, SnapshotId};
 use amikeep_domain::prune::DeletionStateName;
 use amikeep_ec2_sim::{
-    Action, ApiError, Fault, FaultOutcome, ImageState, InstanceSpec, LaunchTemplateSpec, NewTag, Place, RegisterImage,
-    Request as Ec2Request, SnapshotDeletion, SnapshotMapping,
+    Action, ApiError, Fault, FaultOutcome, ImageState, InstanceSpec, LaunchTemplateSpec, MachineAttributes, NewTag,
+    Place, RegisterImage, Request as Ec2Request, SnapshotDeletion, SnapshotMapping,
 };
 use amikeep_engine::{PruneScope, SeededRandom, preview_prune};
 use amikeep_ledger::{ImageRow, ImageRowState, Ledger, RequestKind};
@@ -188,11 +188,9 @@ fn register(house: &House, name: &str, snapshot: &SnapshotId) -> ImageId {
         description: None,
         architecture: "x86_64".to_owned(),
         root_device_name: "/dev/xvda".to_owned(),
-        mappings: vec![SnapshotMapping {
-            device: "/dev/xvda".to_owned(),
-            snapshot_id: snapshot.to_string(),
-            delete_on_termination: true,
-        }],
+        mappings: vec![SnapshotMapping::new("/dev/xvda", snapshot.as_str())],
+        instance_store: Vec::new(),
+        machine: MachineAttributes::default(),
         tag_specifications: Vec::new(),
     }));
     let made = house.world.resources().into_iter().find(|it| !before.contains(&it.resource)).unwrap();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amikeep_cloud::{
-    Action, Cloud, CloudError, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot,
-    ResourceId, SeenImage, SeenSnapshot, SnapshotQuery,
+    Action, Cloud, CloudError, CommandId, CommandRequest, CommandState, Identity, ImageAttributes, ImageQuery,
+    ImageRequest, InstanceQuery, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent, SeenImage,
+    SeenSnapshot, SnapshotQuery, SnapshotsRequest,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -59,6 +60,38 @@ impl Cloud for Twisted {
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
         self.inner.request_image(request).await
+    }
+
+    async fn request_snapshots(&self, request: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.inner.request_snapshots(request).await
+    }
+
+    async fn observe_attributes(&self, instance: InstanceId) -> Result<Option<ImageAttributes>, CloudError> {
+        self.inner.observe_attributes(instance).await
+    }
+
+    async fn register_image(&self, registration: Registration) -> Result<ImageId, CloudError> {
+        self.inner.register_image(registration).await
+    }
+
+    async fn observe_agent(&self, instance: InstanceId) -> Result<Option<SeenAgent>, CloudError> {
+        self.inner.observe_agent(instance).await
+    }
+
+    async fn run_command(&self, request: CommandRequest) -> Result<CommandId, CloudError> {
+        self.inner.run_command(request).await
+    }
+
+    async fn observe_command(
+        &self,
+        command: CommandId,
+        instance: InstanceId,
+    ) -> Result<Option<CommandState>, CloudError> {
+        self.inner.observe_command(command, instance).await
+    }
+
+    async fn cancel_command(&self, command: CommandId, instance: InstanceId) -> Result<(), CloudError> {
+        self.inner.cancel_command(command, instance).await
     }
 
     async fn request_tags(&self, resources: Vec<ResourceId>, tags: BTreeMap<String, String>) -> Result<(), CloudError> {

@@ -13,6 +13,8 @@ use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
+use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
+use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
 use crate::pacer::{Limit, Limits, Timer};
 use crate::port::{
@@ -311,8 +313,13 @@ fn seen_image() -> SeenImage {
         created_at: None,
         source_instance: None,
         devices: Vec::new(),
+        platform_details: None,
         tags: BTreeMap::new(),
     }
+}
+
+pub(super) fn command_id() -> CommandId {
+    CommandId::new("0831e1a8-a1ac-4257-a1fd-c831b48fa1c0").unwrap()
 }
 
 impl Cloud for Endpoint {
@@ -350,6 +357,40 @@ impl Cloud for Endpoint {
     async fn request_image(&self, _: ImageRequest) -> Result<ImageId, CloudError> {
         self.call(Action::CreateImage).await?;
         Ok(image_id())
+    }
+
+    async fn request_snapshots(&self, _: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
+        self.call(Action::CreateSnapshots).await?;
+        Ok(Vec::new())
+    }
+
+    async fn observe_attributes(&self, _: InstanceId) -> Result<Option<ImageAttributes>, CloudError> {
+        self.call(Action::DescribeInstances).await?;
+        Ok(None)
+    }
+
+    async fn register_image(&self, _: Registration) -> Result<ImageId, CloudError> {
+        self.call(Action::RegisterImage).await?;
+        Ok(image_id())
+    }
+
+    async fn observe_agent(&self, _: InstanceId) -> Result<Option<SeenAgent>, CloudError> {
+        self.call(Action::DescribeInstanceInformation).await?;
+        Ok(None)
+    }
+
+    async fn run_command(&self, _: CommandRequest) -> Result<CommandId, CloudError> {
+        self.call(Action::SendCommand).await?;
+        Ok(command_id())
+    }
+
+    async fn observe_command(&self, _: CommandId, _: InstanceId) -> Result<Option<CommandState>, CloudError> {
+        self.call(Action::GetCommandInvocation).await?;
+        Ok(None)
+    }
+
+    async fn cancel_command(&self, _: CommandId, _: InstanceId) -> Result<(), CloudError> {
+        self.call(Action::CancelCommand).await
     }
 
     async fn request_tags(&self, _: Vec<ResourceId>, _: BTreeMap<String, String>) -> Result<(), CloudError> {

@@ -3,9 +3,10 @@
 use crate::error::ApiError;
 use crate::http::ec2_request::{query, refuse_list, tag_specifications};
 use crate::http::form::Form;
+use crate::reply::MachineAttributes;
 use crate::request::{
-    Action, CreateImage, DescribeImageReferences, DescribeImages, DeviceChange, MappingChange, Reboot, RegisterImage,
-    Request, ResourceTypeRequest, SnapshotMapping,
+    Action, CreateImage, CreateSnapshots, DescribeImageReferences, DescribeImages, DeviceChange, MappingChange, Reboot,
+    RegisterImage, Request, ResourceTypeRequest, SnapshotMapping,
 };
 
 /// The architecture of an image when the caller does not say.
@@ -63,20 +64,55 @@ fn mapping(form: &Form, n: u32) -> Result<MappingChange, ApiError> {
     Ok(MappingChange { device, change })
 }
 
-pub(crate) fn register_image(form: &Form) -> Result<Request, ApiError> {
-    if form.text("VirtualizationType").is_some_and(|virtualization| virtualization != "hvm") {
-        return Err(ApiError::unsupported("a VirtualizationType other than hvm"));
+pub(crate) fn create_snapshots(form: &Form) -> Result<Request, ApiError> {
+    for unsupported in ["OutpostArn", "CopyTagsFromSource"] {
+        if form.text(unsupported).is_some() {
+            return Err(ApiError::unsupported(unsupported));
+        }
     }
-    // Every image here has it, so the flag changes nothing.
-    form.flag("EnaSupport")?;
-    let mappings =
-        form.numbers("BlockDeviceMapping").into_iter().map(|n| snapshot_mapping(form, n)).collect::<Result<_, _>>()?;
+    if form.text("Location").is_some_and(|location| location != "regional") {
+        return Err(ApiError::unsupported("a Location other than regional"));
+    }
+    Ok(Request::CreateSnapshots(CreateSnapshots {
+        instance_id: form.required("InstanceSpecification.InstanceId")?,
+        exclude_root: form.flag("InstanceSpecification.ExcludeBootVolume")?.unwrap_or(false),
+        excluded: form.list("InstanceSpecification.ExcludeDataVolumeId"),
+        description: form.text("Description"),
+        tag_specifications: tag_specifications(form)?,
+    }))
+}
+
+/// What is left out has EC2's default, which is another one than instances of these years have.
+fn machine(form: &Form) -> Result<MachineAttributes, ApiError> {
+    Ok(MachineAttributes {
+        virtualization: form.text("VirtualizationType").unwrap_or_else(|| "paravirtual".to_owned()),
+        boot_mode: form.text("BootMode"),
+        tpm_support: form.text("TpmSupport"),
+        uefi_data: form.text("UefiData"),
+        ena_support: form.flag("EnaSupport")?.unwrap_or(false),
+        sriov_net_support: form.text("SriovNetSupport"),
+        imds_support: form.text("ImdsSupport"),
+    })
+}
+
+pub(crate) fn register_image(form: &Form) -> Result<Request, ApiError> {
+    let (mut mappings, mut instance_store) = (Vec::new(), Vec::new());
+    for n in form.numbers("BlockDeviceMapping") {
+        match form.text(&format!("BlockDeviceMapping.{n}.VirtualName")) {
+            Some(virtual_name) => {
+                instance_store.push((form.required(&format!("BlockDeviceMapping.{n}.DeviceName"))?, virtual_name));
+            }
+            None => mappings.push(snapshot_mapping(form, n)?),
+        }
+    }
     Ok(Request::RegisterImage(RegisterImage {
         name: form.required("Name")?,
         description: form.text("Description"),
         architecture: form.text("Architecture").unwrap_or_else(|| ARCHITECTURE.to_owned()),
         root_device_name: form.required("RootDeviceName")?,
         mappings,
+        instance_store,
+        machine: machine(form)?,
         tag_specifications: tag_specifications(form)?,
     }))
 }
@@ -87,7 +123,16 @@ fn snapshot_mapping(form: &Form, n: u32) -> Result<SnapshotMapping, ApiError> {
         device: form.required(&name("DeviceName"))?,
         snapshot_id: form.required(&name("Ebs.SnapshotId"))?,
         delete_on_termination: form.flag(&name("Ebs.DeleteOnTermination"))?.unwrap_or(true),
+        volume_type: form.text(&name("Ebs.VolumeType")),
+        iops: size(form, &name("Ebs.Iops"))?,
+        throughput: size(form, &name("Ebs.Throughput"))?,
     })
+}
+
+fn size(form: &Form, name: &str) -> Result<Option<u32>, ApiError> {
+    let Some(number) = form.number(name)? else { return Ok(None) };
+    let size = u32::try_from(number);
+    size.map(Some).map_err(|_| ApiError::invalid_value(&number.to_string(), name, "It must not be negative."))
 }
 
 pub(crate) fn protection(action: Action, form: &Form) -> Result<Request, ApiError> {
