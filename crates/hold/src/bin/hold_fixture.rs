@@ -106,7 +106,7 @@ fn lock(args: &[String]) -> io::Result<()> {
     io::copy(&mut io::stdin(), &mut io::sink()).map(|_| ())
 }
 
-/// Writes and flushes at full speed, and says when each write was acknowledged: `write FILE`.
+/// Writes numbers and flushes at full speed, and says of each when it was acknowledged: `write FILE`.
 fn write(args: &[String]) -> io::Result<()> {
     let path = args.first().ok_or_else(|| io::Error::other("no file"))?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
@@ -114,7 +114,7 @@ fn write(args: &[String]) -> io::Result<()> {
     for number in 0_u64.. {
         file.write_all_at(&number.to_le_bytes(), number % 512 * 4096)?;
         file.sync_all()?;
-        writeln!(out, "{}", Moment::now().as_nanos())?;
+        writeln!(out, "{number} {}", Moment::now().as_nanos())?;
         out.flush()?;
     }
     Ok(())

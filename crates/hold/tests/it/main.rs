@@ -2,7 +2,8 @@
 //!
 //! They need root, loop devices, the programs of XFS and ext4, MariaDB, PostgreSQL and Redis, and fail in one line
 //! without. `AMIKEEP_FS_TESTS=off` says that they are not to run on a machine; nothing else skips them, and with `CI=true`
-//! they fail then. `AMIKEEP_FREEZE_RUNS` is how often somebody dies at a random moment, 30 times if it is not said.
+//! they fail then. `AMIKEEP_FREEZE_RUNS` is how many holds end in some accident, `AMIKEEP_FREEZE_SEED` makes these the
+//! same as in the run that printed it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../../../../tests/alone.rs"]

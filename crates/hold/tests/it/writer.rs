@@ -3,9 +3,13 @@
 //! It is a process of its own: a write to a frozen file system cannot be interrupted, and a thread that waits in one
 //! would keep the whole test from ending.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -20,26 +24,72 @@ const QUIET: Duration = Duration::from_millis(300);
 pub(crate) struct Writer {
     process: Child,
     acknowledged: Receiver<Moment>,
+    last: Arc<AtomicU64>,
+}
+
+/// The file that a writer writes to, and how far apart its numbers are; after the last place comes the first again.
+const FILE: &str = "rows";
+const PLACE_BYTES: u64 = 4096;
+const PLACES: u64 = 512;
+
+/// The highest number that is in a writer's file.
+pub(crate) fn highest_in(mount: &Path) -> u64 {
+    let file = File::open(mount.join(FILE)).unwrap();
+    let mut highest = 0;
+    for place in 0..PLACES {
+        let mut bytes = [0; 8];
+        // The file ends where nothing was written yet.
+        if file.read_exact_at(&mut bytes, place * PLACE_BYTES).is_err() {
+            break;
+        }
+        highest = highest.max(u64::from_le_bytes(bytes));
+    }
+    highest
 }
 
 impl Writer {
     /// Returns when writes flow.
     pub(crate) fn on(mount: &Path) -> Self {
         let mut command = Command::new(FIXTURE);
-        command.arg("write").arg(mount.join("rows")).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg("write").arg(mount.join(FILE)).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let (sender, acknowledged) = channel();
+        let last = Arc::new(AtomicU64::new(0));
+        let newest = Arc::clone(&last);
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                if sender.send(Moment::from_nanos(line.parse().unwrap())).is_err() {
+                let (number, at) = line.split_once(' ').unwrap();
+                newest.store(number.parse().unwrap(), Ordering::SeqCst);
+                if sender.send(Moment::from_nanos(at.parse().unwrap())).is_err() {
                     break;
                 }
             }
         });
-        let writer = Self { process, acknowledged };
+        let writer = Self { process, acknowledged, last };
         writer.acknowledged.recv_timeout(PATIENCE).expect("writes flow");
         writer
+    }
+
+    /// The last number of which we know that it was acknowledged.
+    pub(crate) fn last(&self) -> u64 {
+        self.last.load(Ordering::SeqCst)
+    }
+
+    /// The longest time without an acknowledgement since this was asked last, up to the first after now; none if there is
+    /// no such one.
+    pub(crate) fn longest_gap(&self) -> Option<Duration> {
+        let now = Moment::now();
+        let mut longest = Duration::ZERO;
+        let mut before = None;
+        loop {
+            let at = self.acknowledged.recv_timeout(PATIENCE).ok()?;
+            longest = longest.max(before.map_or(Duration::ZERO, |before| at.since(before)));
+            before = Some(at);
+            if now < at {
+                return Some(longest);
+            }
+        }
     }
 
     /// Nothing is acknowledged for as long as hundreds of writes would take, but for one that was complete before.
