@@ -28,4 +28,20 @@ fn the_demo_tells_the_same_story_every_time() {
     for words in ["reboot", "offline", "keep", "amikeep "] {
         assert!(told.contains(words), "{words} in {told}");
     }
+    // It prunes while one looks on, and every image has its line: why it went, or why it stays.
+    let deleted = story["deleted"].as_array().unwrap();
+    assert!(10 <= deleted.len(), "a week of nights lets something go: {deleted:#?}");
+    let line_of = |image: &Value, key: &str| {
+        let id = image[key].as_str().unwrap();
+        let is_told = |line: &&str| line.contains(id) && (line.contains("pruned") || line.contains("keep"));
+        told.lines().filter(is_told).count()
+    };
+    for image in deleted {
+        assert_eq!(line_of(image, "image_id"), 1, "{image:#} is told once to be gone in {told}");
+    }
+    let kept = story["images"].as_array().unwrap();
+    for image in kept {
+        assert!(!image["reasons"].as_array().unwrap().is_empty(), "{image:#}");
+        assert_eq!(line_of(image, "image_id"), 1, "{image:#} is explained in {told}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amikeep_ec2_sim::{ImageRecord, ImageState, InstanceState, Reboot, RebootCause};
+use amikeep_ec2_sim::{Action, ImageRecord, ImageState, InstanceState, Reboot, RebootCause};
 use serde_json::Value;
 
 use crate::site::{Site, instance_id, is_open, policy, spec, world};
@@ -35,6 +35,60 @@ async fn a_daemon_that_is_killed_again_and_again_images_every_instance_once_per_
     daemon.signal("TERM");
     assert!(daemon.wait().await.success());
     assert_once_per_fire(&site, &jobs).await;
+}
+
+/// Images before the prunes of the test below, and those that the rules want of them.
+const IMAGES: usize = 8;
+const KEPT: usize = 2;
+/// After how many deregistrations of its life the daemon is killed each time.
+const KILL_AFTER_CALLS: [usize; 4] = [1, 1, 2, 1];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_killed_while_it_deletes_leaves_nothing_over() {
+    let nightly = policy("nightly", "stateless", "0 0 29 2 *", "").replace("last = 3", "last = -1");
+    let site = Site::new(world().instance(spec(1)), &nightly).await;
+    for _ in 0..IMAGES {
+        assert_eq!(site.run(&["backup", &instance_id(1)]).await.code, 0);
+    }
+    // From here on the daemon prunes every second, whenever it lives.
+    site.configure(&nightly.replace("last = -1", &format!("last = {KEPT}")));
+    let text = site.config_text().replace("[daemon]\n", "[daemon]\nprune_schedule = \"* * * * * *\"\n");
+    site.write_config(&text);
+    let mut killed_in_the_middle = 0;
+    for calls in KILL_AFTER_CALLS {
+        let until = site.world.count(Action::DeregisterImage) + calls;
+        let daemon = site.daemon().await;
+        let is_time = || until <= site.world.count(Action::DeregisterImage) || site.images_left() == KEPT;
+        site.wait_until("it deletes", is_time).await;
+        daemon.kill();
+        killed_in_the_middle += usize::from((KEPT + 1..IMAGES).contains(&site.images_left()) || 0 < site.orphans());
+    }
+    let daemon = site.daemon().await;
+    site.wait_until("the rest goes", || site.images_left() == KEPT && site.orphans() == 0).await;
+    wait_for_verdicts(&site, &["keep"; KEPT]).await;
+    daemon.signal("TERM");
+    assert!(daemon.wait().await.success());
+    assert!(0 < killed_in_the_middle, "no kill fell between the first and the last deletion");
+    for job in site.jobs().await.into_iter().skip(KEPT) {
+        let shown = site.run(&["show", job["id"].as_str().unwrap(), "--format", "json"]).await.json();
+        let events = shown["events"].as_array().unwrap();
+        let deleted = events.iter().filter(|event| event["event"] == "deleted").count();
+        assert_eq!(deleted, 1, "its end is in its history, once: {shown:#}");
+    }
+}
+
+/// The ledger follows EC2 when it has looked once more.
+async fn wait_for_verdicts(site: &Site, wanted: &[&str]) {
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
+    loop {
+        let images = site.run(&["images", "--format", "json"]).await.json()["images"].clone();
+        let verdicts = images.as_array().unwrap().iter().filter_map(|image| image["verdict"].as_str());
+        if verdicts.eq(wanted.iter().copied()) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{images:#}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 async fn assert_once_per_fire(site: &Site, jobs: &[Value]) {

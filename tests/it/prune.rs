@@ -17,15 +17,6 @@ async fn site(images: usize, more: &str) -> Site {
     site
 }
 
-fn left(site: &Site) -> usize {
-    site.world.images().iter().filter(|image| image.deregistered_at.is_none()).count()
-}
-
-fn orphans(site: &Site) -> usize {
-    let gone = site.world.images().into_iter().filter(|image| image.deregistered_at.is_some());
-    gone.flat_map(|image| image.snapshots).filter(|snapshot| snapshot.deleted_at.is_none()).count()
-}
-
 fn verdicts(ran: &Ran) -> Vec<String> {
     let images = ran.json()["images"].as_array().unwrap().clone();
     images.iter().map(|image: &Value| image["verdict"].as_str().unwrap().to_owned()).collect()
@@ -37,11 +28,11 @@ async fn what_the_dry_run_shows_is_what_goes() {
     let dry = site.run(&["prune", "--dry-run", "--format", "json"]).await;
     assert_eq!((dry.code, verdicts(&dry)), (0, vec!["keep".into(), "delete".into(), "delete".into()]), "{dry:?}");
     let nobody = site.run(&["prune"]).await;
-    assert_eq!((nobody.code, left(&site)), (2, 3), "{nobody:?}");
+    assert_eq!((nobody.code, site.images_left()), (2, 3), "{nobody:?}");
     let ran = site.run(&["prune", "--yes", "--format", "json"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     let deleted = ran.json()["deleted"].as_array().unwrap().clone();
-    assert_eq!((deleted.len(), left(&site), orphans(&site)), (2, 1, 0), "{ran:?}");
+    assert_eq!((deleted.len(), site.images_left(), site.orphans()), (2, 1, 0), "{ran:?}");
     assert_eq!(deleted[0]["reason"], "no rule keeps it");
     let shown = site.run(&["show", deleted[0]["job_id"].as_str().unwrap(), "--format", "json"]).await;
     let events = shown.json()["events"].as_array().unwrap().clone();
@@ -52,10 +43,10 @@ async fn what_the_dry_run_shows_is_what_goes() {
 async fn more_than_max_deletes_goes_only_when_the_policy_is_named() {
     let site = site(3, "max_deletes = 1").await;
     let ran = site.run(&["prune", "--yes"]).await;
-    assert_eq!((ran.code, left(&site)), (0, 3), "{ran:?}");
+    assert_eq!((ran.code, site.images_left()), (0, 3), "{ran:?}");
     assert!(ran.stderr.contains("--policy nightly --yes"), "{ran:?}");
     let ran = site.run(&["prune", "--policy", "nightly", "--yes"]).await;
-    assert_eq!((ran.code, left(&site), orphans(&site)), (0, 1, 0), "{ran:?}");
+    assert_eq!((ran.code, site.images_left(), site.orphans()), (0, 1, 0), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +54,7 @@ async fn half_a_permission_is_told_and_the_other_half_follows() {
     let site = site(2, "").await;
     site.world.deny(&ACCOUNT.parse().unwrap(), Action::DeleteSnapshot);
     let ran = site.run(&["prune", "--yes", "--format", "json"]).await;
-    assert_eq!((ran.code, left(&site), orphans(&site)), (1, 1, 2), "{ran:?}");
+    assert_eq!((ran.code, site.images_left(), site.orphans()), (1, 1, 2), "{ran:?}");
     let failed = ran.json()["failed"].as_array().unwrap().clone();
     assert_eq!((failed.len(), failed[0]["state"].as_str()), (1, Some("snapshots-left")), "{ran:?}");
     assert_eq!(failed[0]["snapshots_left"].as_array().unwrap().len(), 2);
@@ -84,10 +75,10 @@ async fn a_daemon_prunes_pins_pauses_and_resumes_when_it_is_asked() {
     assert_eq!(ran.code, 1, "only what was paused can be resumed: {ran:?}");
     assert_eq!(site.run(&["resume", "--all"]).await.code, 0);
     let ran = site.run(&["prune", "--yes", "--format", "json"]).await;
-    assert_eq!((ran.code, left(&site), orphans(&site)), (0, 2, 0), "{ran:?}");
+    assert_eq!((ran.code, site.images_left(), site.orphans()), (0, 2, 0), "{ran:?}");
     assert_eq!(site.run(&["unpin", &oldest]).await.code, 0);
     assert_eq!(site.run(&["prune", "--yes"]).await.code, 0);
-    assert_eq!((left(&site), orphans(&site)), (1, 0));
+    assert_eq!((site.images_left(), site.orphans()), (1, 0));
     daemon.signal("TERM");
     assert!(daemon.wait().await.success());
 }

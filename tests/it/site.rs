@@ -154,6 +154,27 @@ impl Site {
         ran.json()["jobs"].as_array().unwrap().clone()
     }
 
+    /// Images that are still in EC2.
+    pub(crate) fn images_left(&self) -> usize {
+        self.world.images().iter().filter(|image| image.deregistered_at.is_none()).count()
+    }
+
+    /// Snapshots whose image has gone.
+    pub(crate) fn orphans(&self) -> usize {
+        let gone = self.world.images().into_iter().filter(|image| image.deregistered_at.is_some());
+        gone.flat_map(|image| image.snapshots).filter(|snapshot| snapshot.deleted_at.is_none()).count()
+    }
+
+    /// Waits until `holds` is true.
+    pub(crate) async fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(tokio::time::Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+            // Often, since some want to be there while it happens.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Waits until `holds` is true of the jobs.
     pub(crate) async fn wait_for_jobs(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = tokio::time::Instant::now() + PATIENCE;

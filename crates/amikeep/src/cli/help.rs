@@ -15,6 +15,7 @@ Questions, and where the answer is:
   Why did it fail, and what can I do?        amikeep show JOB
   Is this host backed up? How? Since when?   amikeep explain INSTANCE
   Which images are kept, and why?            amikeep images
+  What is stopped at present?                amikeep pause
   What goes, and why?                        amikeep prune --dry-run
   Did a policy match nothing, or not run?    amikeep history --fires
   Is the configuration right?                amikeep check
@@ -49,8 +50,8 @@ Examples:
 Exit codes: 0 nothing wrong (there may be warnings), 1 AWS cannot be reached or denies something, 2 the file is invalid";
 
 pub(super) const PLAN: &str = "\
-Lists the fires of all enabled policies: what will run tonight. It needs the configuration alone, neither AWS nor the \
-ledger.
+Lists the fires of all enabled policies: what will run tonight. It needs the configuration alone and never asks AWS; \
+where it may read the ledger or ask the daemon, it also says which fires a pause will skip.
 
 A fire takes one image of each instance that its policy matches at that time. The start of each instance is spread over \
 the policy's jitter. Times of --from and --to are RFC 3339, dates, times without an offset (taken as UTC), or spans from \
@@ -65,7 +66,7 @@ Examples:
 pub(super) const EXPLAIN: &str = "\
 Says how an instance is backed up: the policies that match it, its class and where the class comes from, whether it is \
 rebooted, the grade its images should have, and why. It also says what the next fires would do (a reboot window may be \
-shut by then), when the last backup succeeded, and which policies nearly match.
+shut by then, or a pause be in force), when the last backup succeeded, and which policies nearly match.
 
 It asks EC2 for the instance in every configured account, and changes nothing.";
 

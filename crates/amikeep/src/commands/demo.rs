@@ -95,6 +95,7 @@ async fn show_night(mut week: Week, night: &Night, teller: &mut Teller<'_>) -> a
             }
         }
     }
+    teller.tell_let_go(&summary::deleted(&week).await?).await?;
     match night.number {
         2 => {
             let (asked, made) = week.asked_and_made(fleet::KILLED_AT, night);

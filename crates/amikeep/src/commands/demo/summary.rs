@@ -69,7 +69,6 @@ pub(super) async fn tell(week: &Week, teller: &Teller<'_>) -> anyhow::Result<()>
     last_night(&jobs, teller)?;
     failures(&jobs, teller)?;
     kept(&images, teller)?;
-    let_go(&deleted, teller)?;
     figures(&totals, teller)
 }
 
@@ -100,46 +99,30 @@ fn failures(jobs: &[Job], teller: &Teller<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One series whole, and the others in a line each.
+/// Every image that is left, with the rules that keep it.
 fn kept(images: &[view::image::Image], teller: &Teller<'_>) -> anyhow::Result<()> {
     let mut series: BTreeMap<&str, Vec<view::image::Image>> = BTreeMap::new();
     for image in images {
         series.entry(&image.instance_id).or_default().push(image.clone());
     }
-    teller.say("\nWhat `keep` keeps, and why:\n")?;
+    teller.say("\nWhat `keep` keeps, and why:")?;
     for member in fleet::FLEET {
-        let Some(images) = series.get(member.id) else { continue };
-        if member.id == fleet::FLEET[0].id {
-            for shown in view::image::by_series(images) {
-                teller.say(&format!("{} is {}", member.name, shown.title))?;
-                teller.table(&shown.table)?;
-                teller.say("")?;
-            }
-            continue;
+        for shown in series.get(member.id).into_iter().flat_map(|images| view::image::by_series(images)) {
+            teller.say(&format!("\n{} is {}", member.name, shown.title))?;
+            teller.table(&shown.table)?;
         }
-        teller.say(&format!("    {:<8} keeps {}", member.name, images.len()))?;
     }
     Ok(())
 }
 
 /// What retention deleted during the week, by the daemon's own prunes.
-async fn deleted(week: &Week) -> anyhow::Result<Vec<view::prune::Deletion>> {
+pub(super) async fn deleted(week: &Week) -> anyhow::Result<Vec<view::prune::Deletion>> {
     let mut deletions = Vec::new();
     for prune in week.ledger().prunes(PRUNES_MAX).await? {
         deletions.extend(week.ledger().deletions_of_prune(prune.id).await?);
     }
     let (done, open) = view::prune::split(&deletions);
     Ok(done.into_iter().chain(open).rev().collect())
-}
-
-/// Each image that went, with the reason that was written down before.
-fn let_go(deleted: &[view::prune::Deletion], teller: &Teller<'_>) -> anyhow::Result<()> {
-    teller.say("\nWhat was let go, with its snapshots:\n")?;
-    for gone in deleted {
-        let name = gone.instance_id.parse().map_or_else(|_| gone.instance_id.clone(), |id| teller.name(&id).to_owned());
-        teller.say(&format!("    {name:<8} {}  {}", gone.image_id, gone.reason))?;
-    }
-    Ok(())
 }
 
 fn figures(totals: &Totals, teller: &Teller<'_>) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use amikeep_domain::id::{InstanceId, JobId};
 use amikeep_domain::job::{Job, JobState};
 use amikeep_ledger::{FireFilter, HistoryFilter, Ledger, PAGE_ROWS_MAX};
 use amikeep_view::Table;
+use amikeep_view::prune::Deletion;
 use amikeep_view::table::Tone;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -52,6 +53,8 @@ pub(super) struct Teller<'a> {
     zone: TimeZone,
     names: BTreeMap<InstanceId, &'static str>,
     told: BTreeSet<JobId>,
+    /// Images that were told to be gone.
+    gone: BTreeSet<String>,
     /// Failures that were told with all that is to say about them.
     known: BTreeSet<(InstanceId, String)>,
 }
@@ -60,7 +63,17 @@ impl<'a> Teller<'a> {
     pub(super) fn new(ctx: &'a Ctx, bars: Bars, pace: Pace) -> anyhow::Result<Self> {
         let bar = bars.bar(HOURS_OF_THE_WEEK);
         let (zone, names) = (calendar::zone()?, fleet::names());
-        Ok(Self { ctx, bars, bar, pace, zone, names, told: BTreeSet::new(), known: BTreeSet::new() })
+        Ok(Self {
+            ctx,
+            bars,
+            bar,
+            pace,
+            zone,
+            names,
+            told: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            known: BTreeSet::new(),
+        })
     }
 
     /// What this is, and what is going to be backed up, and how.
@@ -104,6 +117,18 @@ impl<'a> Teller<'a> {
             self.told.insert(job.id);
             self.pause(LINE_FOR).await;
         }
+        Ok(())
+    }
+
+    /// Tells of the images that retention has let go since the last time, with the reason that was written down before.
+    pub(super) async fn tell_let_go(&mut self, deleted: &[Deletion]) -> anyhow::Result<()> {
+        for gone in deleted.iter().filter(|it| !self.gone.contains(&it.image_id)) {
+            let instance = gone.instance_id.parse()?;
+            let name = self.name(&instance);
+            self.say(&format!("  pruned {name:<8}  {:<9} {:<8} {}  {}", "", "", gone.image_id, gone.reason))?;
+            self.pause(LINE_FOR).await;
+        }
+        self.gone.extend(deleted.iter().map(|it| it.image_id.clone()));
         Ok(())
     }
 
