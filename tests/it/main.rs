@@ -3,13 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod accounts;
+#[path = "../alone.rs"]
+mod alone;
 mod backup;
 mod bad_input;
 mod credentials;
 mod daemon;
 mod demo;
+mod disk;
 mod kill;
 mod notify;
 mod prune;
+mod restore;
 mod site;
 mod socket;

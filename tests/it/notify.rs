@@ -1,16 +1,24 @@
 //! What systemd is told.
 
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use crate::site::{NEVER_NOW, Site, policy, world};
 
 /// The messages of a service, as systemd's socket gets them.
-struct NotifySocket(UnixDatagram);
+pub(crate) struct NotifySocket(UnixDatagram);
 
 impl NotifySocket {
-    fn wait_for(&self, what: &str) -> String {
+    pub(crate) fn bind(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        Self(socket)
+    }
+
+    /// What was told up to and with this.
+    pub(crate) fn wait_for(&self, what: &str) -> String {
         let mut seen = String::new();
         let mut buffer = [0; 4096];
         while !seen.contains(what) {
@@ -26,8 +34,7 @@ impl NotifySocket {
 async fn systemd_learns_of_start_life_reload_and_stop() {
     let site = Site::new(world(), &policy("idle", "stateless", NEVER_NOW, "")).await;
     let path = site.dir().join("notify");
-    let socket = NotifySocket(UnixDatagram::bind(&path).unwrap());
-    socket.0.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let socket = NotifySocket::bind(&path);
     let mut command = site.command(&["daemon"]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "10000000");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -53,6 +53,7 @@ pub(crate) struct Site {
     pub(crate) world: World,
     pub(crate) server: Server,
     dir: TempDir,
+    database: PathBuf,
     credentials: Option<String>,
 }
 
@@ -72,10 +73,21 @@ impl Ran {
 
 impl Site {
     pub(crate) async fn new(world: WorldBuilder, policies: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let database = dir.path().join("amikeep.db");
+        Self::in_places(world, policies, dir, database).await
+    }
+
+    /// With its ledger elsewhere than the rest.
+    pub(crate) async fn with_ledger(world: WorldBuilder, policies: &str, database: PathBuf) -> Self {
+        Self::in_places(world, policies, TempDir::new().unwrap(), database).await
+    }
+
+    async fn in_places(world: WorldBuilder, policies: &str, dir: TempDir, database: PathBuf) -> Self {
         let world = world.build().unwrap();
         let server = Server::start(world.clone()).await.unwrap();
         let account = ACCOUNT.parse().unwrap();
-        let site = Self { world, server, dir: TempDir::new().unwrap(), credentials: Some(access_key_id(&account)) };
+        let site = Self { world, server, dir, database, credentials: Some(access_key_id(&account)) };
         site.configure(policies);
         site
     }
@@ -102,8 +114,8 @@ impl Site {
         std::fs::read_to_string(self.config()).unwrap()
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.dir.path().join("amikeep.db")
+    pub(crate) fn database(&self) -> &Path {
+        &self.database
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -139,12 +151,16 @@ impl Site {
 
     /// Starts the daemon and waits until its ledger is there and its loop has begun.
     pub(crate) async fn daemon(&self) -> Daemon {
-        let log = self.dir().join(format!("daemon-{}.log", self.dir().read_dir().unwrap().count()));
-        let mut command = self.command(&["daemon"]);
-        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let mut daemon = Daemon { child, log };
+        let mut daemon = self.start(&mut self.command(&["daemon"]));
         daemon.wait_for_log("ready").await;
         daemon
+    }
+
+    /// Starts the daemon, which may end at once.
+    pub(crate) fn start(&self, command: &mut Command) -> Daemon {
+        let log = self.dir().join(format!("daemon-{}.log", self.dir().read_dir().unwrap().count()));
+        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+        Daemon { child, log }
     }
 
     /// Jobs of the ledger, newest first.
@@ -226,11 +242,16 @@ impl Daemon {
     }
 
     /// Waits for its end.
-    pub(crate) async fn wait(mut self) -> ExitStatus {
+    pub(crate) async fn wait(self) -> ExitStatus {
+        self.ended().await.0
+    }
+
+    /// Waits for its end, and returns its log as well.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
+                return (status, self.log());
             }
             assert!(tokio::time::Instant::now() < deadline, "it does not end: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -42,6 +42,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
     findings.extend(lockfile::check(tree));
     findings.extend(pages::check_architecture(tree));
     findings.extend(pages::check_dependencies(tree));
+    findings.extend(pages::check_reliability(tree));
     findings.extend(examples::check(tree));
     findings.sort();
     findings

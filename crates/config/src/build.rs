@@ -69,6 +69,7 @@ fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon
         socket: socket(keys)?.0,
         max_concurrent_jobs: usize::try_from(keys.max_concurrent_jobs.get()?.0).ok()?,
         shutdown_grace: keys.shutdown_grace.get()?.0,
+        ledger_backups: usize::try_from(keys.ledger_backups.get()?.0).ok()?,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Daemon {
     pub max_concurrent_jobs: usize,
     /// How long a stop waits for what is under way.
     pub shutdown_grace: SignedDuration,
+    /// How many daily backups of the ledger are kept; none are made for 0.
+    pub ledger_backups: usize,
 }
 
 /// Where the status page answers.

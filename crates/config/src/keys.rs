@@ -58,6 +58,8 @@ section! {
         max_concurrent_jobs: Whole<1, CONCURRENT_JOBS_MAX>, Or("64");
         /// How long a stop waits for what is under way.
         shutdown_grace: Span<0, HOUR>, Or("\"60s\"");
+        /// How many daily backups of the ledger are kept, in a directory beside it; 0 makes none.
+        ledger_backups: Whole<0, 365>, Or("7");
         /// When retention is applied, a cron expression in UTC.
         prune_schedule: Cron, Or("\"30 * * * *\"");
         /// How long jobs are kept one by one. Older ones whose images are gone are kept as sums, for reports.

@@ -17,6 +17,7 @@ use tracing::{error, info};
 use crate::clock::{Clock, Random};
 use crate::context::{Context, InForce};
 use crate::error::EngineError;
+use crate::ledger_backups::LedgerBackups;
 use crate::report::Report;
 use crate::state::State;
 use crate::task::{Claim, Task, Work};
@@ -59,6 +60,8 @@ pub struct Engine<C> {
     told: BTreeSet<String>,
     /// The ledger failed: nothing is planned before this.
     pub(crate) rest_until: Option<tokio::time::Instant>,
+    /// What the ledger failed with, for people, until it takes a write again.
+    pub(crate) trouble: Option<String>,
     options: Options,
 }
 
@@ -76,9 +79,17 @@ impl<C: Cloud> Engine<C> {
         state.set_accounts(&policy_set);
         let ctx = Arc::new(Context::new(ledger, clock, random, InForce { policy_set, clouds }));
         let (tasks, claims, told) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
-        let mut engine = Self { ctx, state, tasks, claims, told, rest_until: None, options };
+        let mut engine = Self { ctx, state, tasks, claims, told, rest_until: None, trouble: None, options };
         engine.reload_if_needed().await?;
         Ok(engine)
+    }
+
+    /// Has the ledger backed up once a day from now on, and keeps so many of its backups. Without it, or for 0, none are
+    /// made.
+    #[must_use]
+    pub fn keeping_ledger_backups(mut self, kept: usize) -> Self {
+        self.state.ledger_backups = LedgerBackups::keeping(kept);
+        self
     }
 
     /// Puts another configuration in force. What is under way goes on; credentials are asked again.
@@ -109,6 +120,7 @@ impl<C: Cloud> Engine<C> {
             }
         }
         self.spawn_events(events);
+        self.spawn_ledger_backup(now);
         Ok(Plan { actions: started, notes, wake_at })
     }
 
@@ -228,6 +240,13 @@ impl<C: Cloud> Engine<C> {
             let claim = Claim { jobs: events.keys().copied().collect(), ..Claim::default() };
             self.state.busy.extend(claim.jobs.iter().copied());
             self.start_task(Work::Events(events), claim);
+        }
+    }
+
+    /// Starts a backup of the ledger, if one is due.
+    fn spawn_ledger_backup(&mut self, now: Timestamp) {
+        if let Some(kept) = self.state.ledger_backups.begin(&self.ctx.ledger, now) {
+            self.start_task(Work::BackUpLedger { kept }, Claim { backs_up: true, ..Claim::default() });
         }
     }
 
@@ -370,6 +389,9 @@ impl<C: Cloud> Engine<C> {
         self.state.pruning &= claim.pruning.is_empty();
         for account in &claim.pruning {
             self.state.read_failed(account, "a prune panicked".to_owned(), self.ctx.now());
+        }
+        if claim.backs_up {
+            self.state.ledger_backups.panicked(self.ctx.now());
         }
         if let Some(request) = claim.request {
             self.refuse_after_panic(request).await?;

@@ -1,6 +1,9 @@
 //! What stops a tick. What goes wrong with one job is no error of the engine: it is an event of that job.
 
-use amikeep_ledger::LedgerError;
+use std::error::Error;
+use std::fmt;
+
+use amikeep_ledger::{FileError, LedgerError};
 
 /// Why the engine could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -17,4 +20,52 @@ pub enum EngineError {
     /// The doorbell could not be set up.
     #[error("failed to start the scheduler that wakes the engine")]
     Doorbell(#[source] tokio_cron_scheduler::JobSchedulerError),
+}
+
+impl EngineError {
+    /// Whether what is in the ledger contradicts itself: nothing that it says can be acted upon, and waiting mends
+    /// nothing.
+    pub fn is_damage(&self) -> bool {
+        let Self::Ledger(error) = self else { return false };
+        matches!(error.file_error(), Some(FileError::Corrupt { .. }))
+    }
+
+    /// What is wrong, whatever it kept from being done.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Ledger(error) => error.file_error().map_or_else(|| Told(error).to_string(), ToString::to_string),
+            error => Told(error).to_string(),
+        }
+    }
+}
+
+/// An error with its causes in one line, for a line of the log: its own text never repeats them, and what to do about a
+/// full disk is in the last of them.
+pub(crate) struct Told<'a>(pub(crate) &'a dyn Error);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_says_what_the_disk_refused_and_what_to_do() {
+        let source = FileError::DiskFull { path: "/var/lib/amikeep/amikeep.db".into() };
+        let error = EngineError::from(LedgerError::RecordRun { what: "start", source });
+        let told = Told(&error).to_string();
+        assert!(told.starts_with("failed to record the start of the engine: the disk that holds"), "{told}");
+        assert!(told.contains("free some space"), "{told}");
+        assert!(!error.is_damage());
+    }
 }

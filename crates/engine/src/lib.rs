@@ -15,6 +15,7 @@ mod doorbell;
 mod engine;
 mod error;
 mod judge;
+mod ledger_backups;
 mod outcome;
 mod prune;
 mod report;

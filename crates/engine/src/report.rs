@@ -9,7 +9,7 @@ use amikeep_domain::instance::Instance;
 use amikeep_domain::job::Job;
 use amikeep_domain::plan::{Inventory, Reading, SeenFacts};
 use amikeep_domain::prune::Deletion;
-use amikeep_ledger::LedgerError;
+use amikeep_ledger::{Backup, LedgerError};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
@@ -68,6 +68,8 @@ pub(crate) enum Report {
         request: RequestId,
         result: Result<(), LedgerError>,
     },
+    /// A backup of the ledger was made, or could not be.
+    LedgerBackedUp(Result<Backup, LedgerError>),
     /// Something could not be written down.
     LedgerFailed {
         jobs: Vec<JobId>,
@@ -191,6 +193,7 @@ impl State {
                 self.busy_requests.remove(&request);
                 return result;
             }
+            Report::LedgerBackedUp(result) => return self.ledger_backups.take(result, now),
             Report::LedgerFailed { jobs, recording, error } => {
                 self.busy.retain(|job| !jobs.contains(job));
                 if let Some(key) = recording {

@@ -11,7 +11,7 @@ use amikeep_ledger::{Request, RequestKind};
 use tracing::warn;
 
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Told};
 use crate::requests::backup::Backup;
 
 impl<C: Cloud> Engine<C> {
@@ -26,7 +26,7 @@ impl<C: Cloud> Engine<C> {
                 let id = request.id;
                 match self.take_request(request).await {
                     Err(EngineError::Ledger(error)) if error.file_error().is_none() => {
-                        warn!(request_id = %id, "a request of an operator cannot be carried out: {error}");
+                        warn!(request_id = %id, "a request of an operator cannot be carried out: {}", Told(&error));
                     }
                     result => result?,
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use amikeep_cloud::Cloud;
 use amikeep_domain::id::AccountName;
+use amikeep_domain::plan::Plan;
 use amikeep_domain::policy::{Enabled, PolicySet};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::doorbell::{Doorbell, Ringer};
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Told};
 
 /// How often the ledger is asked for requests of operators, and the watchdog is told that the loop lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
@@ -50,12 +51,16 @@ pub struct Handle<C> {
 }
 
 /// How a loop that is alive stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Beat {
     /// Jobs that have not ended.
     pub open_jobs: usize,
     /// Pauses that are in force.
     pub paused: usize,
+    /// Why nothing is done: the ledger fails.
+    pub trouble: Option<String>,
+    /// Why the last backup of the ledger failed.
+    pub ledger_backup: Option<String>,
 }
 
 /// What can wake the loop from outside.
@@ -94,10 +99,17 @@ impl Pulse {
 }
 
 impl<C: Cloud> Engine<C> {
-    /// Runs until `shutdown`, then waits for what is under way. What is cut off then is settled by the next start.
-    pub async fn run(mut self, handle: Handle<C>) -> Result<(), EngineError> {
-        let mut ringer = Some(self.start_ringer(&handle.doorbell).await?);
-        let mut wake_at = self.tick_or_report().await;
+    /// Runs until `shutdown`, then waits for what is under way. What is cut off then is settled by the next start. A
+    /// ledger that turns out to be damaged is the one error that ends it at once: calls that are on their way then are
+    /// found by their names once a backup is restored, and nothing more is written into what should be looked at.
+    pub async fn run(self, handle: Handle<C>) -> Result<(), EngineError> {
+        let ringer = self.start_ringer(&handle.doorbell).await;
+        self.run_with(handle, ringer).await
+    }
+
+    /// The scheduler is a hint. Without it the loop's own timer finds whatever is due.
+    async fn run_with(mut self, handle: Handle<C>, mut ringer: Option<Ringer>) -> Result<(), EngineError> {
+        let mut wake_at = self.tick_or_rest().await?;
         let mut ticked_at = Instant::now();
         info!(open_jobs = self.state.jobs.len(), "ready, with {} open job(s)", self.state.jobs.len());
         let mut pulse = Pulse { beat: handle.beat, last_at: None };
@@ -106,7 +118,7 @@ impl<C: Cloud> Engine<C> {
             pulse.beat(|| self.stand());
             let woken = self.wait(&mut inbox, wake_at).await;
             if let Err(error) = self.take_finished().await {
-                wake_at = self.later_since(&error);
+                wake_at = self.rest_after(error)?;
             }
             match woken {
                 Woken::Shutdown => break,
@@ -116,13 +128,13 @@ impl<C: Cloud> Engine<C> {
                     if let Some(ringer) = ringer.take() {
                         ringer.stop().await;
                     }
-                    ringer = Some(self.start_ringer(&inbox.doorbell).await?);
+                    ringer = self.start_ringer(&inbox.doorbell).await;
                 }
-                Woken::Failed(error) => wake_at = self.later_since(&error),
+                Woken::Failed(error) => wake_at = self.rest_after(error)?,
                 Woken::Tick | Woken::Idle | Woken::Ended => {}
             }
             if self.rest_until.take_if(|until| *until <= Instant::now()).is_some() || self.rest_until.is_none() {
-                wake_at = self.tick_or_report().await;
+                wake_at = self.tick_or_rest().await?;
                 ticked_at = Instant::now();
             }
         }
@@ -133,10 +145,11 @@ impl<C: Cloud> Engine<C> {
         Ok(())
     }
 
-    async fn start_ringer(&self, doorbell: &Doorbell) -> Result<Ringer, EngineError> {
+    async fn start_ringer(&self, doorbell: &Doorbell) -> Option<Ringer> {
         let enabled = self.ctx.policy_set().policies.values().filter(|policy| policy.enabled == Enabled::Yes);
         let schedules: BTreeSet<String> = enabled.map(|it| it.schedule.expression().to_owned()).collect();
-        doorbell.start_ringer(&schedules).await
+        let started = doorbell.start_ringer(&schedules).await;
+        started.inspect_err(|error| warn!("{}; the engine's own timer wakes it", Told(error))).ok()
     }
 
     async fn wait(&mut self, inbox: &mut Inbox<C>, wake_at: Timestamp) -> Woken<C> {
@@ -160,13 +173,19 @@ impl<C: Cloud> Engine<C> {
         }
     }
 
-    /// Nothing can be written down: plan nothing for a while, and go on taking in what tasks report.
-    fn later_since(&mut self, error: &EngineError) -> Timestamp {
-        if self.rest_until.is_none() {
-            error!("nothing can be written down, so nothing is done: {error}");
+    /// Nothing can be written down: plan nothing for a while, and go on taking in what tasks report. Only a new trouble is
+    /// worth a line; the old one stays in what is told every second.
+    fn rest_after(&mut self, error: EngineError) -> Result<Timestamp, EngineError> {
+        if error.is_damage() {
+            return Err(error);
+        }
+        let trouble = error.cause();
+        if self.trouble.as_ref() != Some(&trouble) {
+            error!("nothing can be written down, so nothing is done: {}", Told(&error));
+            self.trouble = Some(trouble);
         }
         self.rest_until = Some(Instant::now() + LEDGER_RETRY_AFTER);
-        self.now_and(LEDGER_RETRY_AFTER)
+        Ok(self.now_and(LEDGER_RETRY_AFTER))
     }
 
     fn now_and(&self, wait: Duration) -> Timestamp {
@@ -174,19 +193,29 @@ impl<C: Cloud> Engine<C> {
         amikeep_domain::policy::saturating_add(self.ctx.now(), wait)
     }
 
-    /// The daemon outlives a ledger that fails: nothing is sent meanwhile, and what is missed is written down later.
-    async fn tick_or_report(&mut self) -> Timestamp {
-        match self.tick().await {
-            Ok(plan) => plan.wake_at.unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX)),
-            Err(error) => self.later_since(&error),
+    /// The daemon outlives a ledger that fails: nothing is sent meanwhile, and what is missed is written down later. After
+    /// a trouble the ledger must take a write before anything is planned again.
+    async fn tick_or_rest(&mut self) -> Result<Timestamp, EngineError> {
+        match self.try_tick().await {
+            Ok(plan) => Ok(plan.wake_at.unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX))),
+            Err(error) => self.rest_after(error),
         }
+    }
+
+    async fn try_tick(&mut self) -> Result<Plan, EngineError> {
+        if self.trouble.is_some() {
+            self.ctx.ledger.prove_writable(self.ctx.now()).await?;
+            self.trouble = None;
+            info!("the ledger can be written again, and what was missed is caught up with");
+        }
+        self.tick().await
     }
 
     async fn has_requests(&self) -> bool {
         match self.ctx.ledger.open_requests().await {
             Ok(requests) => !requests.is_empty(),
             Err(error) => {
-                warn!("failed to look for requests of operators: {error}");
+                warn!("failed to look for requests of operators: {}", Told(&error));
                 false
             }
         }
@@ -195,7 +224,12 @@ impl<C: Cloud> Engine<C> {
     fn stand(&self) -> Beat {
         let now = self.ctx.now();
         let paused = self.state.pauses.iter().filter(|pause| pause.contains(now)).count();
-        Beat { open_jobs: self.state.jobs.len(), paused }
+        Beat {
+            open_jobs: self.state.jobs.len(),
+            paused,
+            trouble: self.trouble.clone(),
+            ledger_backup: self.state.ledger_backups.trouble().map(str::to_owned),
+        }
     }
 
     async fn drain(&mut self, grace: Duration, pulse: &mut Pulse) {
@@ -206,7 +240,8 @@ impl<C: Cloud> Engine<C> {
                 tokio::select! {
                     ended = self.tasks.join_next_with_id() => {
                         if let Err(error) = self.take_ended(ended).await {
-                            error!("what a call came to was not written down, and is looked up at the next start: {error}");
+                            let told = Told(&error);
+                            error!("what a call came to was not written down, and is looked up at the next start: {told}");
                         }
                     }
                     () = tokio::time::sleep(BEAT_EVERY) => {}

@@ -12,6 +12,8 @@ use amikeep_domain::policy::{PolicySet, saturating_add};
 use amikeep_domain::prune::Deletion;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::ledger_backups::LedgerBackups;
+
 /// The wait after a failed read, doubled from here up to [`READ_RETRY_MAX`].
 const READ_RETRY_MIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -37,6 +39,7 @@ pub(crate) struct State {
     pub(crate) busy_requests: BTreeSet<RequestId>,
     /// Pauses that are in force, or were not long ago.
     pub(crate) pauses: Vec<Pause>,
+    pub(crate) ledger_backups: LedgerBackups,
     /// Jobs and cursors must be read from the ledger again: an effect could not be written down.
     pub(crate) reload: bool,
 }

@@ -1,5 +1,6 @@
 //! The effects. Each task does what one action says, writes down what came of it, and reports.
 
+mod back_up;
 mod grade;
 mod look_up;
 pub(crate) mod observe;
@@ -41,6 +42,8 @@ pub(crate) enum Work {
     Action(Box<Action>),
     /// The events of a plan that need no call, together.
     Events(BTreeMap<JobId, JobEvent>),
+    /// A backup of the ledger, of which so many are kept.
+    BackUpLedger { kept: usize },
     /// An operator's wish to keep an image, or no longer.
     Pin(Box<Pin>),
 }
@@ -55,6 +58,8 @@ pub(crate) struct Claim {
     /// The accounts that are being pruned.
     pub(crate) pruning: Vec<AccountName>,
     pub(crate) request: Option<RequestId>,
+    /// The ledger is being backed up.
+    pub(crate) backs_up: bool,
     /// Under which configuration it was started.
     pub(crate) epoch: u64,
 }
@@ -67,6 +72,7 @@ impl Task {
                 let changes = self.jobs.into_iter().filter_map(|job| events.remove(&job.id).map(|event| (job, event)));
                 return record::events(&ctx, changes.collect()).await;
             }
+            Work::BackUpLedger { kept } => return back_up::ledger(&ctx, kept).await,
             Work::Pin(pin) => return pin::pin(&ctx, *pin).await,
         };
         match action {

@@ -14,9 +14,11 @@ use amikeep_domain::prune::IllegalDeletion;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// What is in the file contradicts itself.
+    /// What is in the file contradicts itself, or could not be read: `SQLite` reports an error of the disk while it reads as
+    /// damage.
     #[error(
-        "the ledger {path} is damaged ({detail}): stop amikeep, keep the file and those beside it for inspection, and \
+        "the ledger {path} is damaged, or cannot be read ({detail}): stop amikeep and look into the kernel's log for errors \
+         of its disk; a ledger is whole again once its disk is; else keep the file and those beside it for inspection, and \
          restore a backup as docs/ledger.md describes"
     )]
     Corrupt {
@@ -96,6 +98,17 @@ pub enum LedgerError {
     Missing {
         /// Where it should be.
         path: PathBuf,
+    },
+    /// There is no such file, and there was one.
+    #[error(
+        "there is no ledger at {path}, but {left} is left of one: restore a backup as docs/ledger.md describes, or move \
+         {left} away to begin anew"
+    )]
+    Lost {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is left.
+        left: PathBuf,
     },
     /// A new ledger has no directory to be in.
     #[error("the ledger {path} cannot be created: create its directory first, for the user that amikeep runs as")]
@@ -340,6 +353,14 @@ pub enum LedgerError {
         /// Why.
         source: FileError,
     },
+    /// No copy of the ledger was made. Those that were there still are.
+    #[error("failed to back up the ledger {path}")]
+    BackUp {
+        /// The ledger.
+        path: PathBuf,
+        /// Why.
+        source: FileError,
+    },
     /// Old jobs were not summarised. All of them are still there.
     #[error("failed to summarise old jobs")]
     Summarise {
@@ -373,6 +394,7 @@ impl LedgerError {
             | Self::RecordPrune { source, .. }
             | Self::RecordDeletion { source, .. }
             | Self::RecordPinned { source, .. }
+            | Self::BackUp { source, .. }
             | Self::Summarise { source }
             | Self::Read { source, .. } => Some(source),
             _ => None,

@@ -6,6 +6,7 @@
 //! clock, and never overwrite a file that it does not know. `docs/ledger.md` lists the promises and what enforces them.
 
 mod accounts;
+mod backups;
 mod deletions;
 mod error;
 mod field;
@@ -31,6 +32,7 @@ mod summaries;
 mod tests;
 
 pub use crate::accounts::{AccountSeen, InstanceSeen};
+pub use crate::backups::Backup;
 pub use crate::error::{FileError, LedgerError};
 pub use crate::fires::{FireFilter, FirePlan, FireRow, FireRun, RecordedFire};
 pub use crate::history::HistoryFilter;

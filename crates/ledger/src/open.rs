@@ -16,6 +16,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 
+use crate::backups;
 use crate::error::{FileError, LedgerError, is_not_a_database};
 use crate::ledger::{Access, Ledger};
 use crate::lock::EngineLock;
@@ -41,6 +42,7 @@ impl Ledger {
             return Err(LedgerError::OtherLock { path, locked: lock.ledger().to_path_buf() });
         }
         if !exists(&path)? {
+            nothing_is_left(&path)?;
             create(&path, connect_options).await?;
         }
         let version = inspect(&path, Access::Engine).await?;
@@ -100,6 +102,17 @@ fn exists(path: &Path) -> Result<bool, LedgerError> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(FileError::from_io(path, &error).into()),
+    }
+}
+
+/// Nobody has lost a ledger here. A new one in its place would take every image of the old one for a stranger's, and a log
+/// without its ledger would be written into the new one.
+fn nothing_is_left(path: &Path) -> Result<(), LedgerError> {
+    let log = Some(with_suffix(path, "-wal")).filter(|log| log.exists());
+    let backup = || Some(backups::list(path).ok()?.into_iter().next()?.path);
+    match log.or_else(backup) {
+        Some(left) => Err(LedgerError::Lost { path: path.to_path_buf(), left }),
+        None => Ok(()),
     }
 }
 
@@ -178,7 +191,7 @@ fn not_opened(path: &Path, error: sqlx::Error) -> LedgerError {
 
 /// What every connection has in common. The journal mode is not among it: setting it would write into a file that is yet
 /// to be proved a ledger.
-fn connect_options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
@@ -257,7 +270,7 @@ fn remove_unfinished(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()

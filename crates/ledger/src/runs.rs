@@ -57,6 +57,20 @@ impl Ledger {
         Ok(tx.commit().await?)
     }
 
+    /// Writes a row and takes it out again, in one commit that waits for the disk: proof that there is room, and that the
+    /// file may be written. A commit that changes nothing would prove nothing.
+    pub async fn prove_writable(&self, at: Timestamp) -> Result<(), LedgerError> {
+        let result = self.try_prove_writable(at).await;
+        self.explain(result, |source| LedgerError::RecordRun { what: "recovery", source })
+    }
+
+    async fn try_prove_writable(&self, at: Timestamp) -> Result<(), Failure> {
+        let mut tx = self.begin(Access::Engine).await?;
+        let run = sqlx::query(sql::INSERT_RUN).bind(millis(at)).execute(&mut *tx).await?.last_insert_rowid();
+        sqlx::query(sql::DELETE_RUN).bind(run).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Reads the whole file and checks every index and every reference. It takes seconds per gigabyte.
     pub async fn check_integrity(&self) -> Result<(), LedgerError> {
         let file_error = |error| FileError::from_sql(self.path(), error);

@@ -127,6 +127,8 @@ statements! {
     Cold BEGIN = "BEGIN IMMEDIATE";
     Cold APPLICATION_ID = "PRAGMA application_id";
     Cold SCHEMA_VERSION = "PRAGMA user_version";
+    /// Writes nothing into the ledger, and is no part of a transaction.
+    Cold VACUUM_INTO = "VACUUM INTO ?1";
     Cold QUICK_CHECK = "PRAGMA quick_check(10)";
     Cold INTEGRITY_CHECK = "PRAGMA integrity_check(10)";
     Cold FOREIGN_KEY_CHECK = "SELECT \"table\", \"rowid\", parent FROM pragma_foreign_key_check LIMIT 10";
@@ -134,6 +136,7 @@ statements! {
     // Runs of the engine.
     Cold LAST_RUN = "SELECT started_at, stopped_at FROM runs ORDER BY id DESC LIMIT 1";
     Cold INSERT_RUN = "INSERT INTO runs (started_at) VALUES (?1)";
+    Cold DELETE_RUN = "DELETE FROM runs WHERE id = ?1";
     Cold STOP_RUN = "UPDATE runs SET stopped_at = ?1 WHERE id = (SELECT max(id) FROM runs) AND stopped_at IS NULL";
 
     // Accounts and their instances.

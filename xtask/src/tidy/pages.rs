@@ -9,6 +9,9 @@ use crate::tidy::tree::Tree;
 
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 const ARCHITECTURE_LINES_MAX: usize = 300;
+const RELIABILITY: &str = "docs/reliability.md";
+/// One test whose steps, on a service that is booted once, are named as tests are.
+const BOOT_STEPS: &str = "tests/systemd/main.rs";
 const DEPENDENCIES: &str = "docs/dependencies.md";
 
 /// File endings that only name files of this project.
@@ -50,6 +53,44 @@ pub(crate) fn check_architecture(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Every test that the page of promises names and that does not exist: a promise that nothing holds. Tests are named in the
+/// last column of its tables.
+pub(crate) fn check_reliability(tree: &Tree) -> Vec<Finding> {
+    let Some(text) = tree.text(RELIABILITY) else { return Vec::new() };
+    let steps = tree.text(BOOT_STEPS).unwrap_or_default();
+    let mut tests: BTreeSet<&str> = tree.with_ending(".rs").flat_map(|(_, text)| test_names(text)).collect();
+    tests.extend(steps.split("::").skip(1).filter_map(|rest| Some(rest.split_once("(&host)")?.0)));
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let Some(column) = line.strip_prefix('|').and_then(|row| row.rsplit('|').nth(1)) else { continue };
+        for name in column.split('`').skip(1).step_by(2).filter(|name| !tests.contains(name)) {
+            findings.push(Finding {
+                path: RELIABILITY.to_owned(),
+                line: index + 1,
+                what: format!("no test is called `{name}`"),
+                why: "a promise that no test holds is a hope",
+                remedy: "name the test that holds it now, or write one".to_owned(),
+            });
+        }
+    }
+    findings
+}
+
+/// The functions that are tests.
+fn test_names(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| is_test) {
+            names.extend(rest.split(['(', '<']).next());
+            is_test = false;
+        }
+    }
+    names
 }
 
 /// Every direct dependency without a line on the page of dependencies, and every line without its dependency.

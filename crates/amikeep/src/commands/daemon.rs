@@ -51,7 +51,13 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     for pause in ledger.pauses_in_force(ctx.now()).await? {
         warn!("{pause}");
     }
-    let ended = Box::pin(serve(ctx, config, &ledger, &systemd, &mut signals)).await?;
+    let ended = match Box::pin(serve(ctx, config, &ledger, &systemd, &mut signals)).await {
+        Err(error) if is_damage(&error) => {
+            leave_as_it_is(ledger, &error);
+            return Err(error);
+        }
+        ended => ended?,
+    };
     if ended == Exit::Done {
         ledger.record_stop(ctx.now()).await?;
         info!("stopped");
@@ -59,6 +65,17 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     ledger.close().await;
     drop(lock);
     Ok(ended)
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(EngineError::is_damage)
+}
+
+/// The last connection to close a ledger writes its log into the file. Of a damaged one both are evidence, so none is
+/// closed: the process ends with them open.
+fn leave_as_it_is(ledger: Ledger, error: &anyhow::Error) {
+    error!("the ledger is damaged, so amikeep ends: {error:#}");
+    std::mem::forget(ledger);
 }
 
 /// Reads the configuration. Errors are for whoever starts the service by hand or looks at its status, in full; warnings
@@ -126,6 +143,7 @@ async fn serve(
 ) -> anyhow::Result<Exit> {
     let clouds = wiring::connect(&config).await;
     let engine = wiring::start_engine(&config, ledger.clone(), clouds, Scope::Everything).await?;
+    let engine = engine.keeping_ledger_backups(config.daemon.ledger_backups);
     let (control, receiver) = mpsc::channel(1);
     let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
     let mut answering = JoinSet::new();
@@ -173,7 +191,7 @@ async fn answerer(ctx: &Ctx, config: &Config) -> anyhow::Result<Option<(Answerer
 }
 
 fn beat(systemd: Arc<Systemd>, status: Arc<Status>) -> Box<dyn Fn(Beat) + Send + Sync> {
-    Box::new(move |beat| systemd.beat(&status.text(beat)))
+    Box::new(move |beat| systemd.beat(&status.text(&beat)))
 }
 
 /// The engine ends by itself only when something is broken.

@@ -1428,7 +1428,7 @@ tags     = { \"aws:team\" = \"x\" }
             3 | max_concurent_jobs = 8
               | ^^^^^^^^^^^^^^^^^^
               |
-              = note: allowed: owner, database, listen, socket, max_concurrent_jobs, shutdown_grace, prune_schedule, history_keep
+              = note: allowed: owner, database, listen, socket, max_concurrent_jobs, shutdown_grace, ledger_backups, prune_schedule, history_keep
               = help: did you mean `max_concurrent_jobs`?
 
             error: accounts.default.region: a region is expected, not an integer

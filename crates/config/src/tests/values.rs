@@ -17,6 +17,7 @@ fn what_is_left_out_has_the_default_of_the_contract() {
     assert_eq!(config.daemon.socket.as_deref(), Some(Path::new("/run/amikeep/amikeep.sock")));
     assert_eq!(config.daemon.max_concurrent_jobs, 64);
     assert_eq!(config.daemon.shutdown_grace, SignedDuration::from_secs(60));
+    assert_eq!(config.daemon.ledger_backups, 7);
     assert_eq!(config.policy_set.prune_schedule.fingerprint(), "30 * * * * UTC");
     assert_eq!(config.policy_set.history_keep, SignedDuration::from_hours(400 * 24));
     let account = config.accounts.values().next().unwrap();
@@ -102,7 +103,7 @@ fn a_socket_is_beside_a_ledger_of_ones_own_or_where_it_is_said_to_be_or_nowhere(
 #[test]
 fn every_key_of_daemon_and_account_arrives() {
     let text = "[daemon]\nowner = \"me\"\ndatabase = \"/tmp/x.db\"\nlisten = \"\"\nsocket = \"/tmp/x.sock\"\nmax_concurrent_jobs = 0x10\n\
-                shutdown_grace = \"0s\"\nprune_schedule = \"@hourly\"\nhistory_keep = \"30d\"\n\
+                shutdown_grace = \"0s\"\nledger_backups = 0\nprune_schedule = \"@hourly\"\nhistory_keep = \"30d\"\n\
                 [accounts.a]\nregion = \"eu-west-1\"\nprofile = \"p\"\nrole_arn = \"arn:aws:iam::123456789012:role/r\"\n\
                 external_id = \"e\"\nendpoint_url = \"http://[::1]:1\"\naccount_id = \"123456789012\"\nvisibility_lag = \"2s\"\n";
     let config = config(text);
@@ -110,6 +111,7 @@ fn every_key_of_daemon_and_account_arrives() {
     assert_eq!((daemon.owner.as_str(), daemon.database.to_str()), ("me", Some("/tmp/x.db")));
     assert_eq!((daemon.listen, daemon.max_concurrent_jobs), (Listen::Off, 16));
     assert_eq!((daemon.socket.as_deref(), daemon.shutdown_grace.as_secs()), (Some(Path::new("/tmp/x.sock")), 0));
+    assert_eq!(daemon.ledger_backups, 0);
     let rules = &config.policy_set;
     assert_eq!((rules.prune_schedule.expression(), rules.history_keep.as_hours()), ("@hourly", 30 * 24));
     let account = config.accounts.values().next().unwrap();

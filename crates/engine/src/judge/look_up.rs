@@ -56,6 +56,7 @@ fn name_taken(job: &Job, image: Option<&SeenImage>) -> JobError {
     JobError::new(
         "name_taken",
         format!("the image name {name} is in use by {holder}"),
-        "see what that image is; if another amikeep made it, give each its own `owner`; else deregister it",
+        "see what that image is; if the ledger was restored from a backup, it may be the image of this very fire; if another \
+         amikeep made it, give each its own `owner`; else deregister it",
     )
 }

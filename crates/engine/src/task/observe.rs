@@ -4,6 +4,7 @@ use amikeep_cloud::{Action, Cloud, Identity, InstanceQuery};
 use amikeep_domain::id::{AccountName, InstanceId};
 
 use crate::context::Context;
+use crate::error::Told;
 use crate::report::Report;
 
 /// Whose credentials these are, and whether they are those that the configuration expects.
@@ -68,6 +69,7 @@ pub(crate) async fn instances<C: Cloud>(ctx: &Context<C>, account: AccountName, 
 /// written down next will say so.
 fn log_unrecorded(account: &AccountName, recorded: Result<(), amikeep_ledger::LedgerError>) {
     if let Err(error) = recorded {
-        tracing::warn!(account = %account, "what was read from account {account} was not written down: {error}");
+        let told = Told(&error);
+        tracing::warn!(account = %account, "what was read from account {account} was not written down: {told}");
     }
 }

@@ -13,7 +13,7 @@ use amikeep_ledger::{LedgerError, ListingRecord, NewDeletion, PruneRecord, Stray
 use tracing::{error, info, warn};
 
 use crate::context::Context;
-use crate::error::EngineError;
+use crate::error::{EngineError, Told};
 use crate::prune::{PrunePreview, PruneScope, look};
 use crate::report::{Pruned, Report};
 
@@ -28,7 +28,7 @@ pub(crate) async fn prune<C: Cloud>(ctx: &Context<C>, action: PruneAction) -> Re
         Ok(preview) => record(ctx, &action, preview).await,
         Err(EngineError::Ledger(error)) => Err(error),
         Err(error) => {
-            error!("a prune did not come to its end: {error}");
+            error!("a prune did not come to its end: {}", Told(&error));
             Ok(Pruned::default())
         }
     };

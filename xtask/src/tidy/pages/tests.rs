@@ -112,3 +112,15 @@ fn each_direct_dependency_needs_its_row_and_each_row_its_dependency() {
         ]
     );
 }
+
+#[test]
+fn a_promise_names_tests_that_exist() {
+    let page = "# Reliability\n\n`max_deletes` is a key.\n\n| promise | test |\n|---|---|\n| `x_y` | `it_works`, `it_boots` |\n\
+                | y | `it_worked`, `helps` |\n";
+    let code =
+        "//! X.\nfn helps() {}\n#[tokio::test(flavor = \"multi_thread\")]\nasync fn it_works() {\n    helps();\n}\n";
+    let boot = "//! X.\nfn boot() {\n    life::it_boots(&host).await;\n}\n";
+    let files = [("docs/reliability.md", page), ("tests/it/a.rs", code), ("tests/systemd/main.rs", boot)];
+    let found: Vec<_> = check_reliability(&Tree::of(&files)).into_iter().map(|it| (it.line, it.what)).collect();
+    assert_eq!(found, [(8, "no test is called `it_worked`".to_owned()), (8, "no test is called `helps`".to_owned())]);
+}

@@ -29,14 +29,20 @@ impl Status {
         Self { policies, failed_reloads: AtomicUsize::new(0), last: Mutex::new("starting".to_owned()) }
     }
 
-    /// The line. What is as it should be is left out.
-    pub(super) fn text(&self, beat: Beat) -> String {
+    /// The line. What is as it should be is left out; what keeps everything from being done comes first.
+    pub(super) fn text(&self, beat: &Beat) -> String {
         let policies = self.policies.load(Ordering::SeqCst);
         let mut parts = vec![format!("policies in force: {policies}, open jobs: {}", beat.open_jobs)];
         let odd = [("paused", beat.paused), ("failed reloads", self.failed_reloads.load(Ordering::SeqCst))];
         let odd = odd.into_iter().filter(|(_, count)| 0 < *count);
         parts.extend(odd.map(|(what, count)| format!("{what}: {count}")));
-        let text = parts.join(", ");
+        let mut text = parts.join(", ");
+        if let Some(trouble) = &beat.trouble {
+            text = format!("NOTHING IS BACKED UP: {trouble}; {text}");
+        }
+        if let Some(why) = &beat.ledger_backup {
+            text = format!("{text}; THE LEDGER IS NOT BACKED UP: {why}");
+        }
         text.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
         text
     }
@@ -103,6 +109,7 @@ fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
         ("listen", running.listen != new.listen),
         ("max_concurrent_jobs", running.max_concurrent_jobs != new.max_concurrent_jobs),
         ("shutdown_grace", running.shutdown_grace != new.shutdown_grace),
+        ("ledger_backups", running.ledger_backups != new.ledger_backups),
     ];
     changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
 }
@@ -158,7 +165,7 @@ mod tests {
         assert!(reloads.read().await.is_none(), "the class has a typo");
         assert_eq!(reloads.running, config("first", "one"));
         assert_eq!(
-            reloads.status.text(Beat { open_jobs: 3, paused: 1 }),
+            reloads.status.text(&Beat { open_jobs: 3, paused: 1, ..Beat::default() }),
             "policies in force: 1, open jobs: 3, paused: 1, failed reloads: 2"
         );
     }
@@ -172,7 +179,19 @@ mod tests {
         assert_eq!(policy_set.owner.as_str(), "first");
         assert!(policy_set.policies.contains_key(&"two".parse().unwrap()));
         assert_eq!(clouds.len(), 1);
-        assert_eq!(reloads.status.text(Beat { open_jobs: 0, paused: 0 }), "policies in force: 1, open jobs: 0");
+        assert_eq!(reloads.status.text(&Beat::default()), "policies in force: 1, open jobs: 0");
+    }
+
+    #[test]
+    fn a_ledger_that_fails_comes_first_in_the_line() {
+        let status = Status::new(&config("first", "one"));
+        let trouble = Some("the disk that holds the ledger is full: free some space".to_owned());
+        let ledger_backup = Some("it is full".to_owned());
+        assert_eq!(
+            status.text(&Beat { open_jobs: 2, paused: 0, trouble, ledger_backup }),
+            "NOTHING IS BACKED UP: the disk that holds the ledger is full: free some space; policies in force: 1, \
+             open jobs: 2; THE LEDGER IS NOT BACKED UP: it is full"
+        );
     }
 
     #[test]

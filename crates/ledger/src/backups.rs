@@ -1,0 +1,153 @@
+//! Copies of the ledger: each one a whole ledger in one file, made while the engine goes on.
+//!
+//! They are in a directory beside the ledger, `amikeep.db.backups`, named by the time they were begun. A copy is made under
+//! another name, checked, written out to the disk and then renamed, so that whatever has the name of a backup can be
+//! restored. Old copies go only after a new one is there: a disk that is full or a ledger that cannot be read costs none.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::error::{FileError, LedgerError};
+use crate::ledger::Ledger;
+use crate::open::{APPLICATION_ID, connect_options, no_findings, with_suffix};
+use crate::sql;
+
+/// The time in the name of a backup, as in the names of images.
+const TIME: &str = "%Y%m%dT%H%M%SZ";
+/// What is being made. It has no time in its name, so nobody takes it for a backup.
+const UNFINISHED: &str = "unfinished.db";
+
+/// A copy of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The file.
+    pub path: PathBuf,
+    /// When it was begun: everything that was committed by then is in it.
+    pub taken_at: Timestamp,
+}
+
+impl Ledger {
+    /// The copies that are there, newest first.
+    pub fn backups(&self) -> Result<Vec<Backup>, LedgerError> {
+        list(self.path()).map_err(|error| self.not_backed_up(FileError::from_io(&directory(self.path()), &error)))
+    }
+
+    /// Makes a copy, and removes the oldest beyond `kept`. Readers and the writer go on meanwhile; the log of the ledger
+    /// cannot be shortened until it is done, which takes a second or two per gigabyte.
+    pub async fn back_up(&self, at: Timestamp, kept: usize) -> Result<Backup, LedgerError> {
+        let directory = directory(self.path());
+        let io_error = |error: &io::Error| self.not_backed_up(FileError::from_io(&directory, error));
+        make_directory(&directory).map_err(|error| io_error(&error))?;
+        let path = directory.join(format!("{}.db", at.strftime(TIME)));
+        copy(self.path(), &directory.join(UNFINISHED), &path).await.map_err(|error| self.not_backed_up(error))?;
+        for old in self.backups()?.into_iter().skip(kept.max(1)) {
+            fs::remove_file(&old.path).map_err(|error| io_error(&error))?;
+        }
+        Ok(Backup { path, taken_at: at })
+    }
+
+    fn not_backed_up(&self, source: FileError) -> LedgerError {
+        LedgerError::BackUp { path: self.path().to_path_buf(), source }
+    }
+}
+
+/// Where the backups of a ledger are.
+fn directory(ledger: &Path) -> PathBuf {
+    with_suffix(ledger, ".backups")
+}
+
+/// For its owner alone, as the ledger is.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The backups of a ledger, newest first.
+pub(crate) fn list(ledger: &Path) -> io::Result<Vec<Backup>> {
+    let entries = match fs::read_dir(directory(ledger)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut backups = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if let Some(taken_at) = taken_at(&path) {
+            backups.push(Backup { path, taken_at });
+        }
+    }
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.taken_at));
+    Ok(backups)
+}
+
+/// `None` for a file of another name, which is nobody's to remove.
+fn taken_at(path: &Path) -> Option<Timestamp> {
+    let time = path.file_name()?.to_str()?.strip_suffix(".db")?;
+    let parsed = strtime::parse("%Y%m%dT%H%M%S", time.strip_suffix('Z')?).ok()?.to_datetime().ok()?;
+    Some(parsed.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}
+
+/// Copies a ledger to `unfinished`, proves that the copy is whole, and gives it the name `path`.
+async fn copy(ledger: &Path, unfinished: &Path, path: &Path) -> Result<(), FileError> {
+    let io_error = |error: io::Error| FileError::from_io(path, &error);
+    match fs::remove_file(unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
+        _ => {}
+    }
+    // SQLite fills an empty file, and would make one that others may read.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).map_err(io_error)?;
+    let copied = async {
+        vacuum_into(ledger, unfinished).await?;
+        check(unfinished).await?;
+        file.sync_all().map_err(io_error)?;
+        fs::rename(unfinished, path).map_err(io_error)
+    };
+    if let Err(error) = copied.await {
+        // The error that is returned matters more than one of cleaning up, which the next backup tries again.
+        let _ = fs::remove_file(unfinished);
+        return Err(error);
+    }
+    let directory = path.parent().unwrap_or(Path::new("."));
+    File::open(directory).and_then(|it| it.sync_all()).map_err(io_error)
+}
+
+/// Through a connection of its own, which cannot write the ledger: the others stay free for the engine and its readers.
+async fn vacuum_into(ledger: &Path, copy: &Path) -> Result<(), FileError> {
+    let sql_error = |error| FileError::from_sql(ledger, error);
+    let mut connection = connect_options(ledger).read_only(true).connect().await.map_err(sql_error)?;
+    // A path that is no text cannot be bound; the ledger's own was opened as text.
+    let done = sqlx::query(sql::VACUUM_INTO).bind(copy.to_string_lossy()).execute(&mut connection).await;
+    // A connection that only read has nothing to lose.
+    let _ = connection.close().await;
+    done.map(|_| ()).map_err(sql_error)
+}
+
+/// A copy that cannot be restored is none: it is read once as a whole. What is wrong then is wrong with the copy.
+async fn check(copy: &Path) -> Result<(), FileError> {
+    let sql_error = |error: sqlx::Error| unreadable(copy, &error.to_string());
+    let mut connection = connect_options(copy).read_only(true).connect().await.map_err(sql_error)?;
+    let checked = async {
+        let id: i64 = sqlx::query_scalar(sql::APPLICATION_ID).fetch_one(&mut connection).await.map_err(sql_error)?;
+        let findings: Vec<String> =
+            sqlx::query_scalar(sql::QUICK_CHECK).fetch_all(&mut connection).await.map_err(sql_error)?;
+        no_findings(copy, &findings).map_err(|error| unreadable(copy, &error.to_string()))?;
+        if id == APPLICATION_ID { Ok(()) } else { Err(unreadable(copy, "it does not say that it is a ledger")) }
+    };
+    let checked = checked.await;
+    let _ = connection.close().await;
+    checked
+}
+
+fn unreadable(copy: &Path, detail: &str) -> FileError {
+    FileError::Disk { path: copy.to_path_buf(), detail: format!("the copy is not what was written: {detail}") }
+}
+
+#[cfg(test)]
+mod tests;
