@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod kill;
 mod notify;
+mod pause;
 mod prune;
 mod restore;
 mod site;

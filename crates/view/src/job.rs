@@ -66,7 +66,7 @@ pub struct Job {
     pub hold_ms: Option<u64>,
     /// How long the instance was down; null where it was not observed.
     pub downtime_ms: Option<u64>,
-    /// Why it was skipped: `terminated`, `vanished` or `overlapped`.
+    /// Why it was skipped: `terminated`, `vanished`, `overlapped`, `paused` or `cancelled`.
     pub skip_reason: Option<&'static str>,
     /// What a queued job waits for, in words.
     pub waiting_for: Option<String>,

@@ -30,7 +30,9 @@ mod tests {
     fn every_shell_learns_commands_and_options() {
         for shell in Shell::value_variants() {
             let script = script(*shell).unwrap();
-            for word in ["history", "no-wait"] {
+            let command = Cli::command();
+            let verbs = command.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
+            for word in verbs.chain(["no-wait", "until"]) {
                 assert!(script.contains(word), "{word} for {shell}");
             }
         }
