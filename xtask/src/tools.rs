@@ -22,11 +22,13 @@ pub(crate) const SKIP_SYSTEMD_VARIABLE: &str = "AMIKEEP_SKIP_SYSTEMD";
 pub(crate) const FILE_SYSTEMS_VARIABLE: &str = "AMIKEEP_FS_TESTS";
 
 /// The programs of those tests, each with its Debian package and something that it answers to at once.
-const FILE_SYSTEM_PROGRAMS: [(&str, &str, &str); 7] = [
+const FILE_SYSTEM_PROGRAMS: [(&str, &str, &str); 9] = [
     ("mkfs.xfs", "xfsprogs", "-V"),
     ("mkfs.ext4", "e2fsprogs", "-V"),
     ("losetup", "mount", "--find"),
     ("fsfreeze", "util-linux", "--version"),
+    ("dash", "dash", "/dev/null"),
+    ("busybox", "busybox", "--list"),
     ("redis-server", "redis-server", "--version"),
     ("mariadbd", "mariadb-server", "--version"),
     ("pg_lsclusters", "postgresql", "--no-header"),

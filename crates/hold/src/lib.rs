@@ -42,6 +42,7 @@ mod parent;
 mod process;
 mod recovery;
 mod report;
+pub mod ssm;
 mod tally;
 mod wire;
 

@@ -18,5 +18,6 @@ mod privileges;
 mod recovering;
 mod redis;
 mod refusing;
+mod remote;
 mod server;
 mod writer;
