@@ -1,40 +1,119 @@
-//! `kill -9` in the middle of waves: every fire has exactly one image per instance, in the right mode, with the right tags.
+//! `kill -9` at any time of waves and prunes, a hundred times: every fire has exactly one image per instance, in the right
+//! mode, with the right tags; what was let go is gone with its snapshots; and nothing is stuck.
+//!
+//! `AMIKEEP_KILLS` says how often the daemon is killed, and `AMIKEEP_KILL_SEED` from which seed the times are drawn. When a
+//! kill falls, relative to what the daemon does, is the host's matter, so a seed need not fail twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use amikeep_domain::prune::DeletionState;
 use amikeep_ec2_sim::{Action, ImageRecord, ImageState, InstanceState, Reboot, RebootCause};
+use amikeep_ledger::{ImageRowState, Ledger};
 use serde_json::Value;
 
-use crate::site::{Site, instance_id, is_open, policy, spec, world};
+use crate::simulated::counts::Counts;
+use crate::simulated::dice::Dice;
+use crate::site::{PATIENCE, Site, instance_id, is_open, policy, spec, world};
 
-/// How often the daemon is killed, and after how long. The times are unrelated to anything the daemon does, so that the
-/// kills fall into every phase of a wave.
-const KILL_AFTER_MS: [u64; 8] = [1_300, 400, 2_100, 900, 1_700, 250, 1_100, 600];
+const KILLS: u64 = 100;
+/// A life is shorter than this, after its start or after it was ready. A fire comes every three seconds and its images take
+/// one, so that most lives see part of a wave.
+const LIFE_MS_MAX: u64 = 900;
+const SCHEDULE: &str = "*/3 * * * * *";
+
+#[expect(clippy::disallowed_methods, reason = "a longer run is asked for by the environment")]
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// The policy; prunes come every two seconds.
+fn configure(site: &Site, more: &str) {
+    let often = policy("often", "production-database", SCHEDULE, &format!("max_deletes = 1000\n{more}"));
+    site.configure_with("prune_schedule = \"*/2 * * * * *\"\n", &often);
+}
+
+/// Kills it after a time that has nothing to do with what it does.
+async fn kill_again_and_again(site: &Site, kills: u64, seed: u64) {
+    let mut dice = Dice::new(seed);
+    for _ in 0..kills {
+        // Every fourth one dies while it starts.
+        let daemon = if dice.one_in(4) { site.start(&mut site.command(&["daemon"])) } else { site.daemon().await };
+        tokio::time::sleep(Duration::from_millis(dice.draw(LIFE_MS_MAX))).await;
+        daemon.kill();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_daemon_that_is_killed_again_and_again_images_every_instance_once_per_fire() {
+async fn a_daemon_that_is_killed_a_hundred_times_images_every_instance_once_per_fire() {
+    let (kills, seed) = (number("AMIKEEP_KILLS").unwrap_or(KILLS), number("AMIKEEP_KILL_SEED").unwrap_or(1));
+    eprintln!("the times of {kills} kills are drawn from AMIKEEP_KILL_SEED={seed}");
     let fleet = world()
         .instance(spec(1).tag("CostCenter", "42"))
         .instance(spec(2).tag("amikeep:class", "stateless"))
         .instance(spec(3).state(InstanceState::Stopped));
-    let more = "class_tag_allows = [\"stateless\"]\ncopy_tags = [\"CostCenter\"]\ntags = { Team = \"ops\" }";
-    let site = Site::new(fleet, &policy("often", "production-database", "*/3 * * * * *", more)).await;
-    for after_ms in KILL_AFTER_MS {
-        let daemon = site.daemon().await;
-        tokio::time::sleep(Duration::from_millis(after_ms)).await;
-        daemon.kill();
-    }
+    let more = "class_tag_allows = [\"stateless\"]\ncopy_tags = [\"CostCenter\"]\ntags = { Team = \"ops\" }\n";
+    let site = Site::new(fleet, "").await;
+    configure(&site, more);
+    kill_again_and_again(&site, kills, seed).await;
     let daemon = site.daemon().await;
     let fires_before = site.jobs().await.len();
     site.wait_for_jobs("fires go on after the last kill", |jobs| fires_before + 6 <= jobs.len()).await;
     // No further fires, so that what is open can come to its end.
-    site.configure(&policy("often", "production-database", "*/3 * * * * *", &format!("{more}\nenabled = false")));
+    configure(&site, &format!("{more}enabled = false"));
     daemon.signal("HUP");
     let jobs = site.wait_for_jobs("every job ends", |jobs| !jobs.iter().any(is_open)).await;
+    wait_for_deletions(&site).await;
     daemon.signal("TERM");
     assert!(daemon.wait().await.success());
     assert_once_per_fire(&site, &jobs).await;
+    assert_let_go(&site).await;
+    count(&site, kills, jobs.len());
+}
+
+/// Until everything that the rules let go is gone: three images of each instance stay.
+async fn wait_for_deletions(site: &Site) {
+    let ledger = Ledger::open_read_only(site.database()).await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let open = ledger.open_deletions().await.unwrap();
+        let left = site.images_left();
+        if open.is_empty() && left <= 9 {
+            return ledger.close().await;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{left} images are left, and these deletions are open: {open:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Every image that went was written down with a reason, and its snapshots went too.
+async fn assert_let_go(site: &Site) {
+    let ledger = Ledger::open_read_only(site.database()).await.unwrap();
+    let rows = ledger.images(None, None).await.unwrap().into_iter();
+    let rows: BTreeMap<_, _> = rows.map(|row| (row.image.clone(), row)).collect();
+    for image in site.world.images().iter().filter(|image| image.deregistered_at.is_some()) {
+        assert_eq!(rows[&image.id].state, ImageRowState::Deleted, "{image:?}");
+        assert!(image.snapshots.iter().all(|snapshot| snapshot.deleted_at.is_some()), "{image:?}");
+        let deletions = ledger.deletions_of_image(&image.id).await.unwrap();
+        let done = deletions.iter().filter(|it| matches!(it.state, DeletionState::Done { .. }));
+        assert_eq!(done.map(|it| it.reason.as_str()).collect::<Vec<_>>(), ["no rule keeps it"], "{deletions:?}");
+    }
+    ledger.close().await;
+}
+
+fn count(site: &Site, kills: u64, jobs: usize) {
+    let mut counts = Counts::default();
+    counts.add("kills", kills);
+    counts.add("jobs", u64::try_from(jobs).unwrap());
+    counts.add_calls(&site.world);
+    let images = site.world.images();
+    counts.add("images made", u64::try_from(images.len()).unwrap());
+    let gone = images.iter().filter(|image| image.deregistered_at.is_some()).count();
+    counts.add("images deleted", u64::try_from(gone).unwrap());
+    eprint!("{counts}");
 }
 
 /// Images before the prunes of the test below, and those that the rules want of them.
@@ -96,8 +175,7 @@ async fn assert_once_per_fire(site: &Site, jobs: &[Value]) {
     for image in site.world.images() {
         images.entry(image.tags["amikeep:job"].clone()).or_default().push(image);
     }
-    let fires = site.run(&["history", "--fires", "--format", "json", "--limit", "1000"]).await.json();
-    let fires = fires["fires"].as_array().unwrap();
+    let fires = site.history("fires", &["--fires"]).await;
     let ran: Vec<&Value> = fires.iter().filter(|fire| fire["outcome"] == "ran").collect();
     assert!(3 <= ran.len(), "{fires:#?}");
     assert_eq!(jobs.len(), ran.len() * 3, "three instances a fire");
@@ -116,6 +194,7 @@ async fn assert_once_per_fire(site: &Site, jobs: &[Value]) {
         let reboots = site.world.reboots(&instance_id(n).parse().unwrap());
         let mut causes: Vec<String> = reboots.iter().map(|it| format!("{:?}", it.cause)).collect();
         assert!(reboots.iter().all(|it| matches!(it.cause, RebootCause::CreateImage(_))));
+        causes.sort();
         causes.dedup();
         assert_eq!(causes.len(), reboots.len(), "no image rebooted its instance twice");
         assert_eq!(reboots.is_empty(), n != 1, "only the database is rebooted");
@@ -124,7 +203,7 @@ async fn assert_once_per_fire(site: &Site, jobs: &[Value]) {
 
 fn assert_image(job: &Value, images: &[ImageRecord]) {
     let [image] = images else { panic!("{} images of {job:#?}", images.len()) };
-    assert_eq!(image.state, ImageState::Available);
+    assert!(image.state == ImageState::Available || image.deregistered_at.is_some(), "{image:?}");
     assert_eq!(job["image_id"], image.id.as_str());
     let (class, mode, reboot, grade) = match job["instance_id"].as_str().unwrap() {
         id if id == instance_id(1) => ("production-database", "reboot", Reboot::Yes, "clean"),

@@ -12,9 +12,13 @@ mod daemon;
 mod demo;
 mod disk;
 mod kill;
+mod nights;
 mod notify;
 mod pause;
 mod prune;
 mod restore;
+#[path = "../simulated/simulated.rs"]
+#[allow(dead_code, reason = "the engine's own tests use the rest of it")]
+mod simulated;
 mod site;
 mod socket;

@@ -15,7 +15,7 @@ pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGION: &str = "eu-central-1";
 
 /// Nothing here takes longer on a healthy machine; a slow one is given this much.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) fn instance_id(n: u32) -> String {
     format!("i-{n:017x}")
@@ -94,8 +94,13 @@ impl Site {
 
     /// Writes the configuration anew.
     pub(crate) fn configure(&self, policies: &str) {
+        self.configure_with("", policies);
+    }
+
+    /// The same with further lines about the daemon.
+    pub(crate) fn configure_with(&self, daemon: &str, policies: &str) {
         self.write_config(&format!(
-            "[daemon]\nowner = \"e2e\"\ndatabase = \"{}\"\nshutdown_grace = \"20s\"\n\n[accounts.default]\nregion = \"{REGION}\"\n\
+            "[daemon]\nowner = \"e2e\"\ndatabase = \"{}\"\nshutdown_grace = \"20s\"\n{daemon}\n[accounts.default]\nregion = \"{REGION}\"\n\
              endpoint_url = \"{}\"\nvisibility_lag = \"2s\"\n\n{policies}",
             self.database().display(),
             self.server.url(),
@@ -165,9 +170,26 @@ impl Site {
 
     /// Jobs of the ledger, newest first.
     pub(crate) async fn jobs(&self) -> Vec<Value> {
-        let ran = self.run(&["history", "--format", "json", "--limit", "1000"]).await;
-        assert_eq!(ran.code, 0, "{ran:?}");
-        ran.json()["jobs"].as_array().unwrap().clone()
+        self.history("jobs", &[]).await
+    }
+
+    /// Every page of a history, newest first.
+    pub(crate) async fn history(&self, what: &str, args: &[&str]) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut all = [&["history", "--format", "json", "--limit", "1000"], args].concat();
+            if let Some(cursor) = &cursor {
+                all.extend(["--cursor", cursor]);
+            }
+            let ran = self.run(&all).await;
+            assert_eq!(ran.code, 0, "{ran:?}");
+            let page = ran.json();
+            rows.extend(page[what].as_array().unwrap().iter().cloned());
+            cursor = page["next_cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return rows;
+            }
+        }
     }
 
     /// Images that are still in EC2.

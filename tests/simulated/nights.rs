@@ -63,7 +63,7 @@ pub(crate) fn fleet(seed: u64, begins_at: Timestamp) -> WorldBuilder {
     let mishaps = Mishaps {
         failing_per_mille: 40,
         slow_per_mille: 30,
-        slow_takes: SignedDuration::from_hours(3),
+        slow_takes: SignedDuration::from_mins(45),
         vanishing_per_mille: 0,
     };
     let fleet = (1..=3).fold(world(), |fleet, n| fleet.instance(spec(n)));

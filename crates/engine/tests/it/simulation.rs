@@ -54,11 +54,11 @@ fn begins_at(seed: u64) -> Timestamp {
     at(if seed.is_multiple_of(2) { "2026-10-22T00:00:00Z" } else { "2027-03-12T00:00:00Z" })
 }
 
-async fn simulate(seed: u64) -> Counts {
+async fn simulate(seed: u64, troubled: u64) -> Counts {
     let house = house(fleet(seed, begins_at(seed)));
     let cloud = Arc::new(house.cloud());
     let mut nights = Nights::new(seed, house, cloud, plan_faults);
-    nights.run(i64::try_from(number("AMIKEEP_SIM_NIGHTS").unwrap_or(NIGHTS)).unwrap(), Series::kept).await;
+    nights.run(i64::try_from(troubled).unwrap(), Series::kept).await;
     nights.counts
 }
 
@@ -76,9 +76,11 @@ fn regressions() -> impl Iterator<Item = u64> {
 async fn what_is_left_after_months_of_bad_nights_is_what_the_rules_say() {
     let first = number("AMIKEEP_SIM_SEED").unwrap_or(1);
     let seeds = number("AMIKEEP_SIM_SEEDS").unwrap_or(SEEDS);
+    let troubled = number("AMIKEEP_SIM_NIGHTS").unwrap_or(NIGHTS);
     for seed in regressions().chain(first..first + seeds) {
-        let counts = simulate(seed).await;
+        let counts = simulate(seed, troubled).await;
         let (lives, deaths) = (counts.get("lives"), counts.get("deaths"));
-        assert!(20 < lives && 5 < deaths && 20 < counts.faults(), "seed {seed} was too quiet: {counts}");
+        let had_trouble = 20 < lives && 5 < deaths && 20 < counts.faults();
+        assert!(troubled < NIGHTS || had_trouble, "seed {seed} was too quiet: {counts}");
     }
 }
