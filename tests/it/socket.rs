@@ -131,6 +131,8 @@ async fn a_member_of_the_group_is_told_exactly_what_root_is_told() {
     daemon.signal("TERM");
     assert!(daemon.wait().await.success());
     assert!(!socket(&site).exists(), "it goes with its daemon");
+    let log = fs::metadata(format!("{}-wal", site.database().display())).map_or(0, |file| file.len());
+    assert_eq!(log, 0, "a stopped ledger is one file, which can be copied");
 }
 
 fn socket(site: &Site) -> PathBuf {

@@ -53,8 +53,14 @@ impl Answerer {
         Self { request_within: Duration::from_millis(200), ..self }
     }
 
-    /// Answers whoever asks, until it is dropped.
-    pub(crate) async fn serve(self, socket: Socket) {
+    /// Answers whoever asks, until it is told to end.
+    pub(crate) fn start(self, socket: Socket) -> Serving {
+        let (ledger, mut task) = (self.ledger.clone(), JoinSet::new());
+        task.spawn(self.serve(socket));
+        Serving { ledger, task }
+    }
+
+    async fn serve(self, socket: Socket) {
         let answerer = Arc::new(self);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
@@ -103,6 +109,22 @@ impl Answerer {
             let (exit, told) = exit::told(&error);
             Reply::Refused { exit, told }
         })
+    }
+}
+
+/// Somebody who answers.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    ledger: Ledger,
+    task: JoinSet<()>,
+}
+
+impl Serving {
+    /// Ends it, whoever still waits for an answer. Its handle is closed before the engine's, since a reader that is left
+    /// keeps the last writer from putting everything into the one file that is copied as a backup.
+    pub(crate) async fn end(mut self) {
+        self.task.shutdown().await;
+        self.ledger.close().await;
     }
 }
 

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::task::JoinSet;
 
-use crate::ask::server::Answerer;
+use crate::ask::server::{Answerer, Serving};
 use crate::ask::socket::SocketError;
 use crate::ask::wire::{CONNECTIONS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::wiring;
@@ -21,7 +20,7 @@ const NOW: &str = "2026-11-22T12:00:00Z";
 /// A ledger without rows, and somebody who answers about it.
 struct Place {
     dir: TempDir,
-    _serving: JoinSet<()>,
+    serving: Serving,
 }
 
 impl Place {
@@ -32,9 +31,8 @@ impl Place {
         Ledger::open_for_engine(&database, &lock).await.unwrap().close().await;
         let answerer =
             Answerer::new(Ledger::open_read_only(&database).await.unwrap(), dir.path().join("none.toml")).impatient();
-        let mut serving = JoinSet::new();
-        serving.spawn(answerer.serve(Socket::bind(&socket_in(&dir)).await.unwrap()));
-        Self { dir, _serving: serving }
+        let serving = answerer.start(Socket::bind(&socket_in(&dir)).await.unwrap());
+        Self { dir, serving }
     }
 
     fn records(&self) -> Records {
@@ -85,6 +83,19 @@ async fn a_question_is_answered_and_one_about_an_unknown_job_ends_with_1() {
     };
     let unknown = "error: there is no job `0193509f`; `amikeep history` lists jobs".to_owned();
     assert_eq!((answer.exit, answer.notes), (Exit::Failed, vec![unknown]));
+}
+
+#[tokio::test]
+async fn it_ends_at_once_though_a_client_hangs_and_takes_its_socket_with_it() {
+    let place = Place::new().await;
+    let mut hanging = place.connect().await;
+    hanging.write_all(b"{").await.unwrap();
+    place.assert_well().await;
+    let Place { dir, serving } = place;
+    serving.end().await;
+    assert!(!socket_in(&dir).exists());
+    // Its connection is closed as well.
+    let _ = hanging.read_to_end(&mut Vec::new()).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::ask::Socket;
-use crate::ask::server::Answerer;
+use crate::ask::server::{Answerer, Serving};
 use crate::cli::DaemonArgs;
 use crate::commands::daemon::reload::{Reloads, Status};
 use crate::commands::daemon::signals::{Signal, Signals};
@@ -146,10 +146,7 @@ async fn serve(
     let engine = engine.keeping_ledger_backups(config.daemon.ledger_backups);
     let (control, receiver) = mpsc::channel(1);
     let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
-    let mut answering = JoinSet::new();
-    if let Some((answerer, socket)) = answerer(ctx, &config).await? {
-        answering.spawn(answerer.serve(socket));
-    }
+    let serving = answer_others(ctx, &config).await?;
     let handle = Handle {
         doorbell: Doorbell::new(),
         control: receiver,
@@ -169,18 +166,21 @@ async fn serve(
             },
         }
     }
-    // It answers to the end, and is dropped with its socket when the engine has ended.
-    stop(&mut engine_task, &shutdown, systemd, signals).await
+    let ended = stop(&mut engine_task, &shutdown, systemd, signals).await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    ended
 }
 
-/// Who answers users that may not read the ledger. Without a socket there are backups all the same.
-async fn answerer(ctx: &Ctx, config: &Config) -> anyhow::Result<Option<(Answerer, Socket)>> {
+/// Begins to answer users who may not read the ledger. Without a socket there are backups all the same.
+async fn answer_others(ctx: &Ctx, config: &Config) -> anyhow::Result<Option<Serving>> {
     let Some(path) = &config.daemon.socket else { return Ok(None) };
     match Socket::bind(path).await {
         Ok(socket) => {
             info!("commands of users who may not read the ledger are answered at {}", socket.path().display());
             let ledger = Ledger::open_read_only(&config.daemon.database).await?;
-            Ok(Some((Answerer::new(ledger, ctx.config_path.clone()), socket)))
+            Ok(Some(Answerer::new(ledger, ctx.config_path.clone()).start(socket)))
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
