@@ -5,6 +5,7 @@
 
 mod volume;
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use amikeep_ec2_sim::{Action, Call};
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::disk::volume::Volume;
 use crate::notify::NotifySocket;
-use crate::site::{Daemon, Site, policy, spec, world};
+use crate::site::{Daemon, NEVER_NOW, Site, policy, spec, world};
 
 /// Images of two instances every other second, of which one each is kept, and a prune every three seconds.
 async fn busy(volume: &Volume) -> Site {
@@ -98,6 +99,37 @@ async fn a_full_disk_stops_all_changes_and_room_starts_them_again() {
     tokio::task::spawn_blocking(move || socket.wait_for("STATUS=policies in force: 1")).await.unwrap();
     stop(daemon).await;
     assert_intended(&site).await;
+}
+
+/// The loop waits for a disk that takes no write, while the process is as alive as ever: nobody else may answer for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_that_hangs_answers_no_watchdog() {
+    let Some(volume) = Volume::new() else { return };
+    let never = policy("never", "stateless", NEVER_NOW, "");
+    let site = Site::with_ledger(world().instance(spec(1)), &never, volume.database()).await;
+    let path = site.dir().join("notify");
+    let socket = NotifySocket::bind(&path);
+    let daemon = site.start(site.command(&["daemon"]).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "10000000"));
+    socket.wait_for("READY=1");
+    assert!(2 <= socket.count_for(Duration::from_secs(5), "WATCHDOG=1"), "it answers while it is well");
+    // A request that the loop itself has to write about, from before the disk stood still.
+    daemon.signal("STOP");
+    let log = site.database().with_extension("db-wal");
+    let written = || log.metadata().unwrap().modified().unwrap();
+    let before = written();
+    let mut pausing = site.command(&["pause", "--all"]).stdout(Stdio::null()).spawn().unwrap();
+    while written() == before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let frozen = volume.freeze();
+    daemon.signal("CONT");
+    // One answer may have been on its way.
+    assert!(socket.count_for(Duration::from_secs(8), "WATCHDOG=1") <= 2, "{}", daemon.log());
+    assert_eq!(socket.count_for(Duration::from_secs(6), "WATCHDOG=1"), 0, "{}", daemon.log());
+    drop(frozen);
+    socket.wait_for("WATCHDOG=1");
+    assert!(pausing.wait().unwrap().success(), "it goes on");
+    stop(daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

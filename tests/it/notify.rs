@@ -17,6 +17,21 @@ impl NotifySocket {
         Self(socket)
     }
 
+    /// How often this is told while so much time passes.
+    pub(crate) fn count_for(&self, span: Duration, what: &str) -> usize {
+        let end = tokio::time::Instant::now() + span;
+        let mut count = 0;
+        let mut buffer = [0; 4096];
+        while let Some(left) = end.checked_duration_since(tokio::time::Instant::now()).filter(|left| !left.is_zero()) {
+            self.0.set_read_timeout(Some(left)).unwrap();
+            if let Ok(len) = self.0.recv(&mut buffer) {
+                count += usize::from(std::str::from_utf8(&buffer[..len]).unwrap().contains(what));
+            }
+        }
+        self.0.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        count
+    }
+
     /// What was told up to and with this.
     pub(crate) fn wait_for(&self, what: &str) -> String {
         let mut seen = String::new();

@@ -259,3 +259,6 @@ impl<C: Cloud> Engine<C> {
         self.tasks.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

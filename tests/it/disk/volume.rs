@@ -16,8 +16,11 @@ const HOME: &str = "/var/tmp";
 /// Room for a ledger and its log many times over, and quick to fill.
 const BYTES: u64 = 24 * 1024 * 1024;
 
-/// A busy mount is detached all the same, and the loop device goes with it: `mount -o loop` has it free itself.
-const JANITOR: &str = r#"cat; cd /; umount --lazy "$0/mnt" 2>/dev/null; rm -rf --one-file-system "$0""#;
+/// A frozen mount is thawed and a busy one detached; the loop device goes with it: `mount -o loop` has it free itself.
+const JANITOR: &str = r#"cat; cd /
+fsfreeze --unfreeze "$0/mnt" 2>/dev/null
+umount --lazy "$0/mnt" 2>/dev/null
+rm -rf --one-file-system "$0""#;
 
 pub(crate) struct Volume {
     folder: PathBuf,
@@ -67,6 +70,12 @@ impl Volume {
     pub(crate) fn free(&self) {
         fs::remove_file(self.ballast()).unwrap();
         said("sync", &["--file-system"], &self.mount_point());
+    }
+
+    /// Whoever writes, waits: `fsfreeze`, until what is returned is dropped.
+    pub(crate) fn freeze(&self) -> Frozen<'_> {
+        said("fsfreeze", &["--freeze"], &self.mount_point());
+        Frozen(self)
     }
 
     /// An error that the kernel found: the file system turns read-only while its files are open.
@@ -132,6 +141,15 @@ impl Volume {
 
     fn ballast(&self) -> PathBuf {
         self.mount_point().join("ballast")
+    }
+}
+
+/// A disk that takes no write. A process that waits for it cannot even be killed, so it is thawed before any is.
+pub(crate) struct Frozen<'a>(&'a Volume);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        said("fsfreeze", &["--unfreeze"], &self.0.mount_point());
     }
 }
 

@@ -6,6 +6,7 @@ mod bad_luck;
 mod corners;
 mod crashes;
 mod nights;
+mod panics;
 mod pauses;
 mod pruning;
 #[path = "../../../../tests/simulated/simulated.rs"]

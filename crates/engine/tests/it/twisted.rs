@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use amikeep_cloud::{
     Action, Cloud, CloudError, CommandId, CommandRequest, CommandState, Identity, ImageAttributes, ImageQuery,
@@ -24,15 +25,46 @@ pub(crate) struct Twisted {
     pub(crate) identity_after: Option<Arc<Notify>>,
     /// Describing instances takes this long on the world's clock.
     pub(crate) instances_take: SignedDuration,
+    /// Where it panics, once, and whether it has.
+    pub(crate) panics_at: Option<(PanicAt, AtomicBool)>,
+}
+
+/// Where a cloud can panic, and so the task that asked it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PanicAt {
+    /// Before the intent of a request.
+    Ready,
+    /// After the intent, before EC2 has the request.
+    BeforeRequest,
+    /// After EC2 has carried it out.
+    AfterRequest,
+    /// While instances are listed.
+    Listing,
+    /// While snapshots are listed for a prune.
+    Prune,
 }
 
 impl Twisted {
     pub(crate) fn new(inner: SimCloud) -> Self {
-        Self { inner, refuses_instances: false, identity_after: None, instances_take: SignedDuration::ZERO }
+        let instances_take = SignedDuration::ZERO;
+        Self { inner, refuses_instances: false, identity_after: None, instances_take, panics_at: None }
+    }
+}
+
+impl Twisted {
+    fn pass(&self, here: PanicAt) {
+        if let Some((at, done)) = &self.panics_at {
+            assert!(*at != here || done.swap(true, Ordering::SeqCst), "a panic by a test, at {here:?}");
+        }
     }
 }
 
 impl Cloud for Twisted {
+    async fn ready(&self, action: Action) -> Result<(), CloudError> {
+        self.pass(PanicAt::Ready);
+        self.inner.ready(action).await
+    }
+
     async fn observe_identity(&self) -> Result<Identity, CloudError> {
         let answer = self.inner.observe_identity().await;
         if let Some(gate) = &self.identity_after {
@@ -45,6 +77,7 @@ impl Cloud for Twisted {
         if self.refuses_instances && matches!(query, InstanceQuery::Ids(_)) {
             return Err(CloudError::from_answer(Action::DescribeInstances, 403, "UnauthorizedOperation", "no"));
         }
+        self.pass(PanicAt::Listing);
         let answer = self.inner.observe_instances(query).await;
         self.inner.world().clock().advance(self.instances_take);
         answer
@@ -55,11 +88,17 @@ impl Cloud for Twisted {
     }
 
     async fn observe_snapshots(&self, query: SnapshotQuery) -> Result<Vec<SeenSnapshot>, CloudError> {
+        if matches!(query, SnapshotQuery::Owner(_)) {
+            self.pass(PanicAt::Prune);
+        }
         self.inner.observe_snapshots(query).await
     }
 
     async fn request_image(&self, request: ImageRequest) -> Result<ImageId, CloudError> {
-        self.inner.request_image(request).await
+        self.pass(PanicAt::BeforeRequest);
+        let answer = self.inner.request_image(request).await;
+        self.pass(PanicAt::AfterRequest);
+        answer
     }
 
     async fn request_snapshots(&self, request: SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {

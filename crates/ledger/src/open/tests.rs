@@ -3,6 +3,7 @@
 //! A full disk is made by `SQLite`'s own limit on the pages of a file, which fails with the same result code as a disk, so
 //! that the test needs no privileges; so is a file that cannot be written, by a connection that is told not to.
 
+mod frozen;
 mod released;
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,7 @@
 //! A ledger of every released schema is migrated with all that is in it, whole or not at all.
 //!
-//! `testdata/vN.sql` is a ledger as that release wrote it, with rows in every table.
+//! `testdata/vN.sqlite` is a ledger as that release left it, with rows in every table, and `testdata/vN.txt` what was read
+//! from it when it was frozen. The module `frozen` makes both.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +10,27 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::*;
 use crate::fixture::{image, new_deletion, prune_record};
+use crate::open::tests::frozen::{frozen, frozen_views, views};
 use crate::{FireFilter, HistoryFilter};
 
-const V1: &str = include_str!("../../../testdata/v1.sql");
+/// Has rows only inside a transaction.
+const ALWAYS_EMPTY: &str = "summarising";
 
-/// Every released schema but the newest, with a ledger of it.
-const RELEASED: [(i64, &str); 1] = [(1, V1)];
+/// Every schema that was ever released, the newest included.
+fn released() -> std::ops::RangeInclusive<i64> {
+    1..=known_version()
+}
+
+/// Those that a later one follows.
+fn outdated() -> std::ops::Range<i64> {
+    1..known_version()
+}
 
 /// A ledger as an old release left it.
-async fn old_ledger(dump: &'static str) -> (tempfile::TempDir, PathBuf) {
+fn old_ledger(version: i64) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("amikeep.db");
-    let mut connection = unchecked(&path).await;
-    sqlx::raw_sql(dump).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    fs::copy(frozen(version), &path).unwrap();
     (dir, path)
 }
 
@@ -76,27 +84,31 @@ async fn references(path: &Path) -> Vec<String> {
     strings(&mut connection, names.to_owned()).await
 }
 
-#[test]
-fn all_released_schemas_are_covered() {
-    let covered: Vec<i64> = RELEASED.iter().map(|(version, _)| *version).collect();
-    assert_eq!(covered, (1..known_version()).collect::<Vec<_>>(), "add a dump of a ledger of the last release");
-    for (version, dump) in RELEASED {
-        assert!(dump.contains(&format!("PRAGMA user_version = {version};")));
+/// A table without rows proves nothing.
+pub(super) async fn assert_no_table_is_empty(path: &Path) {
+    let rows = rows(path, &tables(path).await).await;
+    let empty: Vec<_> = rows.iter().filter(|(_, rows)| rows.is_empty()).map(|(table, _)| table.as_str()).collect();
+    assert!(empty.iter().all(|table| *table == ALWAYS_EMPTY), "{empty:?}");
+}
+
+#[tokio::test]
+async fn all_released_schemas_are_covered() {
+    for version in released() {
+        let how = "make it: AMIKEEP_FREEZE_LEDGER=1 cargo test -p amikeep-ledger frozen";
+        assert!(frozen(version).exists() && frozen_views(version).exists(), "no frozen ledger of {version}; {how}");
+        let (_dir, path) = old_ledger(version);
+        assert_eq!(inspect(&path, Access::ReadOnly).await.unwrap(), version);
+        assert_no_table_is_empty(&path).await;
     }
 }
 
 #[tokio::test]
 async fn a_ledger_of_each_released_schema_is_migrated_and_keeps_every_row() {
-    for (version, dump) in RELEASED {
-        let (_dir, path) = old_ledger(dump).await;
-        let error = Ledger::open_read_only(&path).await.unwrap_err();
-        assert!(matches!(error, LedgerError::Older { found, .. } if found == version), "{error}");
+    for version in released() {
+        let (_dir, path) = old_ledger(version);
         let tables = tables(&path).await;
         let (before, indices_before, references_before) =
             (rows(&path, &tables).await, indices(&path).await, references(&path).await);
-        let empty: Vec<_> =
-            before.iter().filter(|(_, rows)| rows.is_empty()).map(|(table, _)| table.as_str()).collect();
-        assert_eq!(empty, Vec::<&str>::new(), "a table without rows proves nothing");
 
         let ledger = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap();
         ledger.check_integrity().await.unwrap();
@@ -110,8 +122,30 @@ async fn a_ledger_of_each_released_schema_is_migrated_and_keeps_every_row() {
 }
 
 #[tokio::test]
+async fn what_is_read_from_each_released_ledger_is_what_was_read_when_it_was_frozen() {
+    for version in released() {
+        let (_dir, path) = old_ledger(version);
+        let ledger = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap();
+        let (now, then) = (views(&ledger).await, fs::read_to_string(frozen_views(version)).unwrap());
+        for (now, then) in now.lines().zip(then.lines()) {
+            assert_eq!(now, then, "v{version}.txt");
+        }
+        assert_eq!(now.lines().count(), then.lines().count(), "v{version}.txt");
+    }
+}
+
+#[tokio::test]
+async fn only_the_engine_opens_a_ledger_of_an_outdated_schema() {
+    for version in outdated() {
+        let (_dir, path) = old_ledger(version);
+        let error = Ledger::open_read_only(&path).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Older { found, .. } if found == version), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_migrated_ledger_is_read_and_works_on() {
-    let (_dir, path) = old_ledger(V1).await;
+    let (_dir, path) = old_ledger(1);
     let ledger = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap();
     let jobs = ledger.history(&HistoryFilter::default(), 100, None).await.unwrap().rows;
     assert_eq!(jobs.len(), 6);
@@ -140,8 +174,8 @@ async fn a_new_ledger_and_a_migrated_one_have_the_same_schema() {
         strings(&mut connection, columns.to_owned()).await
     };
     let (_dir, new) = closed_ledger().await;
-    for (_, dump) in RELEASED {
-        let (_dir, old) = old_ledger(dump).await;
+    for version in released() {
+        let (_dir, old) = old_ledger(version);
         Ledger::open_for_engine(&old, &lock(&old)).await.unwrap().close().await;
         assert_eq!(schema(&old).await, schema(&new).await);
         assert_eq!(indices(&old).await, indices(&new).await);
@@ -152,8 +186,8 @@ async fn a_new_ledger_and_a_migrated_one_have_the_same_schema() {
 /// What a process that was killed in the middle of a migration leaves: all of its pages are in the log, and no commit.
 #[tokio::test]
 async fn a_migration_that_was_cut_off_leaves_the_old_ledger() {
-    for (version, dump) in RELEASED {
-        let (_dir, path) = old_ledger(dump).await;
+    for version in outdated() {
+        let (_dir, path) = old_ledger(version);
         let tables = tables(&path).await;
         let before = rows(&path, &tables).await;
         let options = connect_options(&path).journal_mode(SqliteJournalMode::Wal).foreign_keys(false);
@@ -179,8 +213,8 @@ async fn a_migration_that_was_cut_off_leaves_the_old_ledger() {
 
 #[tokio::test]
 async fn a_migration_that_the_disk_has_no_room_for_leaves_the_old_ledger() {
-    for (version, dump) in RELEASED {
-        let (_dir, path) = old_ledger(dump).await;
+    for version in outdated() {
+        let (_dir, path) = old_ledger(version);
         let tables = tables(&path).await;
         let before = rows(&path, &tables).await;
         let pages = path.metadata().unwrap().len() / 4_096 + 4;
@@ -195,7 +229,7 @@ async fn a_migration_that_the_disk_has_no_room_for_leaves_the_old_ledger() {
 
 #[tokio::test]
 async fn a_ledger_with_a_reference_into_nothing_is_not_migrated() {
-    let (_dir, path) = old_ledger(V1).await;
+    let (_dir, path) = old_ledger(1);
     let event = "INSERT INTO events (job, at, event, detail) VALUES ('nobody', 0, 'started', '')";
     sqlite(&path, &["PRAGMA foreign_keys = OFF", event]).await;
     let error = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap_err();
@@ -206,7 +240,7 @@ async fn a_ledger_with_a_reference_into_nothing_is_not_migrated() {
 
 #[tokio::test]
 async fn references_are_enforced_once_a_ledger_is_open() {
-    let (_dir, path) = old_ledger(V1).await;
+    let (_dir, path) = old_ledger(1);
     let ledger = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap();
     let error = sqlx::query("DELETE FROM requests").execute(ledger.writer()).await.unwrap_err();
     assert!(error.to_string().contains("FOREIGN KEY"), "{error}");
