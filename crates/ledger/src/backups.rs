@@ -2,7 +2,8 @@
 //!
 //! They are in a directory beside the ledger, `amikeep.db.backups`, named by the time they were begun. A copy is made under
 //! another name, checked, written out to the disk and then renamed, so that whatever has the name of a backup can be
-//! restored. Old copies go only after a new one is there: a disk that is full or a ledger that cannot be read costs none.
+//! restored. A ledger is copied before it is migrated as well. Old copies go only after a new one is there: a disk that is
+//! full or a ledger that cannot be read costs none.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -57,6 +58,17 @@ impl Ledger {
     }
 }
 
+/// Copies a ledger that is about to be migrated, for whoever goes back to the release before. It replaces a copy of that
+/// schema from an earlier try, and is nobody's to remove.
+pub(crate) async fn before_migration(ledger: &Path, version: i64) -> Result<PathBuf, LedgerError> {
+    let directory = directory(ledger);
+    let not_backed_up = |source| LedgerError::BackUp { path: ledger.to_path_buf(), source };
+    make_directory(&directory).map_err(|error| not_backed_up(FileError::from_io(&directory, &error)))?;
+    let path = directory.join(format!("before-schema-{}.db", version + 1));
+    copy(ledger, &directory.join(UNFINISHED), &path).await.map_err(not_backed_up)?;
+    Ok(path)
+}
+
 /// Where the backups of a ledger are.
 fn directory(ledger: &Path) -> PathBuf {
     with_suffix(ledger, ".backups")
@@ -106,16 +118,24 @@ async fn copy(ledger: &Path, unfinished: &Path, path: &Path) -> Result<(), FileE
     let copied = async {
         vacuum_into(ledger, unfinished).await?;
         check(unfinished).await?;
-        file.sync_all().map_err(io_error)?;
-        fs::rename(unfinished, path).map_err(io_error)
+        let (unfinished, path) = (unfinished.to_path_buf(), path.to_path_buf());
+        // A disk may take seconds, which must not be taken from whoever shares this thread.
+        let named = tokio::task::spawn_blocking(move || name(&file, &unfinished, &path)).await;
+        named.unwrap_or_else(|panicked| Err(io::Error::other(panicked))).map_err(io_error)
     };
     if let Err(error) = copied.await {
         // The error that is returned matters more than one of cleaning up, which the next backup tries again.
         let _ = fs::remove_file(unfinished);
         return Err(error);
     }
-    let directory = path.parent().unwrap_or(Path::new("."));
-    File::open(directory).and_then(|it| it.sync_all()).map_err(io_error)
+    Ok(())
+}
+
+/// Puts the copy on the disk, then its name.
+fn name(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(unfinished, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Through a connection of its own, which cannot write the ledger: the others stay free for the engine and its readers.

@@ -46,6 +46,10 @@ impl Ledger {
             create(&path, connect_options).await?;
         }
         let version = inspect(&path, Access::Engine).await?;
+        if version < known_version() {
+            let copy = backups::before_migration(&path, version).await?;
+            tracing::info!("the ledger {} was copied to {} before its migration", path.display(), copy.display());
+        }
         migrate_at(&path, connect_options(&path).journal_mode(SqliteJournalMode::Wal)).await?;
         if version < known_version() {
             tracing::info!("the ledger {} was migrated from schema {version} to {}", path.display(), known_version());

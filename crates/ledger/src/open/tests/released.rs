@@ -135,6 +135,33 @@ async fn what_is_read_from_each_released_ledger_is_what_was_read_when_it_was_fro
 }
 
 #[tokio::test]
+async fn a_ledger_is_copied_before_it_is_migrated_and_the_copy_is_what_it_was() {
+    for version in outdated() {
+        let (_dir, path) = old_ledger(version);
+        let tables = tables(&path).await;
+        let before = rows(&path, &tables).await;
+        // A start that did not come to its end has left one already.
+        let copy = with_suffix(&path, ".backups").join(format!("before-schema-{}.db", version + 1));
+        fs::create_dir(copy.parent().unwrap()).unwrap();
+        fs::write(&copy, "half").unwrap();
+        Ledger::open_for_engine(&path, &lock(&path)).await.unwrap().close().await;
+        assert_eq!(inspect(&copy, Access::ReadOnly).await.unwrap(), version);
+        assert_eq!(rows(&copy, &tables).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_copied_is_not_migrated() {
+    for version in outdated() {
+        let (_dir, path) = old_ledger(version);
+        fs::write(with_suffix(&path, ".backups"), "in the way").unwrap();
+        let error = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap_err();
+        assert!(matches!(error, LedgerError::BackUp { .. }), "{error}");
+        assert_eq!(inspect(&path, Access::ReadOnly).await.unwrap(), version);
+    }
+}
+
+#[tokio::test]
 async fn only_the_engine_opens_a_ledger_of_an_outdated_schema() {
     for version in outdated() {
         let (_dir, path) = old_ledger(version);
