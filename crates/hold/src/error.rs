@@ -29,6 +29,12 @@ pub enum HoldError {
         /// The mount.
         path: PathBuf,
     },
+    /// Another hold of it is under way, or its guard has not ended yet.
+    #[error("`{}` is held by another amikeep at this moment", path.display())]
+    Taken {
+        /// The mount.
+        path: PathBuf,
+    },
     /// More mounts than a guard can hold, or none.
     #[error("{count} mounts cannot be held at once: at least 1 and at most {max}")]
     Count {

@@ -9,6 +9,7 @@
 
 mod run;
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::hooks::run::run;
@@ -66,9 +67,37 @@ pub enum HookOutcome {
     NotStarted(String),
 }
 
+impl fmt::Display for HookOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Succeeded => f.write_str("succeeded"),
+            Self::Exited(code) => write!(f, "ended with exit code {code}"),
+            Self::Killed(signal) => write!(f, "was killed by signal {signal}"),
+            Self::TimedOut => f.write_str("did not end in time and was killed"),
+            Self::NotStarted(why) => write!(f, "could not be started: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for HookRun {
+    /// The program, how it ended, and the first line of what it wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.argv.join(" "), self.outcome)?;
+        match self.output.lines().map(str::trim).find(|line| !line.is_empty()) {
+            Some(line) if self.outcome != HookOutcome::Succeeded => write!(f, ": {line}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs one command by itself, to its end or its limit.
+pub fn run_hook(hook: &Hook, facts: &[(String, String)]) -> HookRun {
+    run(hook, facts)
+}
+
 /// A `pre` command failed. The `post` commands have run.
 #[derive(Debug, thiserror::Error)]
-#[error("the command `{}` failed before the freeze", failed.argv.join(" "))]
+#[error("{failed}, before the freeze")]
 pub struct HookError {
     /// The one that failed.
     pub failed: HookRun,

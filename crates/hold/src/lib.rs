@@ -29,7 +29,9 @@
 
 pub mod apps;
 mod check;
+pub mod command;
 mod device;
+mod disk;
 mod error;
 pub mod guard;
 mod hooks;
@@ -48,8 +50,9 @@ mod wire;
 
 pub use crate::check::{CheckedMount, Facts, Found, PathFacts, Protected, Reason, Refusal, always_protected, check};
 pub use crate::device::{DeviceNumber, NoDeviceNumber};
+pub use crate::disk::{Disk, SYS, disks_of, instance_of_firmware};
 pub use crate::error::{FreezeError, HoldError};
-pub use crate::hooks::{Entered, Hook, HookError, HookOutcome, HookRun, Hooks};
+pub use crate::hooks::{Entered, Hook, HookError, HookOutcome, HookRun, Hooks, run_hook};
 pub use crate::moment::Moment;
 pub use crate::mount::OpenMount;
 pub use crate::mountinfo::{MountLine, parse as parse_mountinfo};

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fstat, open, statx};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, StatxFlags, flock, fstat, open, statx};
 use rustix::io::Errno;
 
 use crate::check::CheckedMount;
@@ -24,7 +24,7 @@ pub struct OpenMount {
 }
 
 impl OpenMount {
-    /// Opens what `check` allowed, and makes sure that it is the same.
+    /// Opens what `check` allowed, makes sure that it is the same, and that nobody else of us is about to freeze it.
     pub fn open(checked: &CheckedMount) -> Result<Self, HoldError> {
         let path = checked.path.clone();
         let failed = |source| HoldError::Open { path: path.clone(), source };
@@ -33,6 +33,13 @@ impl OpenMount {
         let mount_id = mount_id_of(&directory);
         if device != checked.device || mount_id.zip(checked.mount_id).is_some_and(|(now, then)| now != then) {
             return Err(HoldError::Changed { path });
+        }
+        // The guard gets the same open file, so the lock lasts until both are gone. It is the kernel's own memory and
+        // writes nothing, frozen or not.
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(HoldError::Taken { path }),
+            Err(source) => return Err(HoldError::Open { path, source }),
         }
         Ok(Self { path, device, fs_type: checked.fs_type.clone(), options: checked.options.clone(), directory })
     }

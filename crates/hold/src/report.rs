@@ -2,6 +2,7 @@
 //!
 //! It owns the meaning of what was heard from the guard. It must never call a hold unbroken that somebody else thawed.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,6 +61,19 @@ pub enum MountEnd {
     ThawedByOthers,
     /// It may still be frozen: thawing it failed, or has not been answered.
     LeftFrozen(Option<Errno>),
+}
+
+impl fmt::Display for MountEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untouched => f.write_str("never frozen"),
+            Self::NotFrozen(Errno::BUSY) => f.write_str("somebody else had frozen it"),
+            Self::NotFrozen(errno) => write!(f, "could not be frozen: {errno}"),
+            Self::Thawed => f.write_str("thawed"),
+            Self::ThawedByOthers => f.write_str("thawed by somebody else"),
+            Self::LeftFrozen(_) => f.write_str("may still be frozen"),
+        }
+    }
 }
 
 impl HoldReport {

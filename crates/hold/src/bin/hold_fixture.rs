@@ -46,6 +46,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let result = match role.as_str() {
         "guard" => return amikeep_hold::guard::main(),
+        "command-guard" => return amikeep_hold::command::main(rest.into_iter().map(Into::into)),
         "allocating-guard" => {
             // A guard that breaks the rule, to prove that the allocator would notice.
             amikeep_hold::guard::HOLDING.store(true, Ordering::SeqCst);

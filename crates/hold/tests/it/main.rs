@@ -10,6 +10,7 @@
 mod alone;
 mod bench;
 mod client;
+mod commanding;
 mod dying;
 mod freezing;
 mod mariadb;

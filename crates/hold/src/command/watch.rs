@@ -1,0 +1,215 @@
+//! Both ends of the conversation with a guard that runs commands: the thread that listens to it, and the guard itself.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdout, ExitCode};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::hooks::{Hook, HookOutcome, run_hook};
+use crate::moment::{Moment, to_timespec};
+use crate::wire::Cause;
+
+/// When the command that thaws was begun and had ended, why it was run, and how it ended.
+pub(super) type Outcome = (Cause, Moment, Moment, Result<(), String>);
+
+/// What is known of a guard.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) is_ready: bool,
+    pub(super) outcome: Option<Outcome>,
+    is_armed: bool,
+    thawing: Option<(Cause, Moment)>,
+}
+
+/// One guard, seen from its parent.
+#[derive(Debug)]
+pub(super) struct Watch {
+    state: Mutex<State>,
+    changed: Condvar,
+    child: Mutex<Child>,
+    pid: u32,
+}
+
+impl Watch {
+    pub(super) fn start(
+        child: Child,
+        answers: ChildStdout,
+        thaw: Hook,
+        facts: Vec<(String, String)>,
+    ) -> io::Result<Arc<Self>> {
+        let pid = child.id();
+        let watch = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), child: Mutex::new(child), pid });
+        let listener = Arc::clone(&watch);
+        thread::Builder::new().name("hold".into()).spawn(move || listener.listen(answers, &thaw, &facts))?;
+        Ok(watch)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(super) fn arm(&self) {
+        self.state().is_armed = true;
+    }
+
+    /// Why everything is being thawed, or was.
+    pub(super) fn ended(&self) -> Option<Cause> {
+        let state = self.state();
+        state.thawing.map(|(cause, _)| cause).or(state.outcome.as_ref().map(|(cause, ..)| *cause))
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let now = Moment::now();
+        let silent = || (Cause::GuardSilent, now, now, Err("the guard did not answer".to_owned()));
+        self.state().outcome.clone().unwrap_or_else(silent)
+    }
+
+    /// Waits until `enough` is true; false when `limit` came first.
+    pub(super) fn wait(&self, limit: Duration, enough: impl Fn(&State) -> bool) -> bool {
+        let waited = self.changed.wait_timeout_while(self.state(), limit, |state| !enough(state));
+        enough(&waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Kills a guard that does not answer; the thread that listens sees its end, and thaws.
+    pub(super) fn force(&self) {
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        self.wait(Duration::from_mins(1), |state| state.outcome.is_some());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until the guard has ended. One that ended while something may be frozen, and did not say that it thawed it, has its
+    /// work done here.
+    fn listen(&self, answers: ChildStdout, thaw: &Hook, facts: &[(String, String)]) {
+        for line in BufReader::new(answers).lines() {
+            let Ok(line) = line else { break };
+            self.hear(&line);
+        }
+        let died = {
+            let state = self.state();
+            state.is_armed && state.outcome.is_none()
+        };
+        if died {
+            let began = Moment::now();
+            self.state().thawing.get_or_insert((Cause::GuardDied, began));
+            let result = describe(&run_hook(thaw, facts).outcome);
+            self.state().outcome = Some((Cause::GuardDied, began, Moment::now(), result));
+            self.changed.notify_all();
+        }
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+    }
+
+    fn hear(&self, line: &str) {
+        let mut state = self.state();
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next().and_then(cause_of), words.next(), words.next()) {
+            (Some("ready"), ..) => state.is_ready = true,
+            (Some("thawing"), Some(cause), ..) => state.thawing = Some((cause, Moment::now())),
+            (Some("thawed"), Some(cause), how, words) => {
+                let began = state.thawing.map_or_else(Moment::now, |(_, began)| began);
+                let result = if how == Some("ok") { Ok(()) } else { Err(words.unwrap_or_default().to_owned()) };
+                state.outcome = Some((cause, began, Moment::now(), result));
+            }
+            _ => {}
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+fn cause_of(word: &str) -> Option<Cause> {
+    [("told", Cause::Told), ("budget", Cause::Budget), ("parent", Cause::ParentGone)]
+        .into_iter()
+        .find_map(|(name, cause)| (name == word).then_some(cause))
+}
+
+/// In the words of a job's history.
+pub(super) fn describe(outcome: &HookOutcome) -> Result<(), String> {
+    if *outcome == HookOutcome::Succeeded { Ok(()) } else { Err(outcome.to_string()) }
+}
+
+/// The guard: says that it is ready, and runs the command that thaws once it is armed and told to, or its budget is used up,
+/// or its parent is gone. Its standard input and output are pipes to its parent.
+pub fn guard_main(thaw: &Hook) -> ExitCode {
+    // A guard's environment is what its parent tells it.
+    let facts: Vec<(String, String)> = env::vars().filter(|(name, _)| name.starts_with("AMIKEEP_")).collect();
+    say("ready");
+    let mut orders = Orders { buffer: Vec::new() };
+    let mut end: Option<Moment> = None;
+    let cause = loop {
+        match orders.next(end) {
+            Order::Arm(budget) => end = Some(Moment::now() + budget),
+            Order::Thaw => break "told",
+            Order::Late => break "budget",
+            // Nothing was ever to be frozen.
+            Order::End if end.is_none() => return ExitCode::SUCCESS,
+            Order::End => break "parent",
+        }
+    };
+    say(&format!("thawing {cause}"));
+    let result = describe(&run_hook(thaw, &facts).outcome);
+    say(&match result {
+        Ok(()) => format!("thawed {cause} ok"),
+        Err(words) => format!("thawed {cause} failed {words}"),
+    });
+    ExitCode::SUCCESS
+}
+
+/// A parent that is gone hears nothing, which must not end the guard.
+fn say(line: &str) {
+    let mut out = io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+enum Order {
+    Arm(Duration),
+    Thaw,
+    Late,
+    End,
+}
+
+struct Orders {
+    buffer: Vec<u8>,
+}
+
+impl Orders {
+    /// The next order; a line that is none is left out.
+    fn next(&mut self, end: Option<Moment>) -> Order {
+        loop {
+            if let Some(length) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=length).collect();
+                let line = String::from_utf8_lossy(&line);
+                match line.trim_end().split_once(' ').unwrap_or((line.trim_end(), "")) {
+                    ("thaw", _) => return Order::Thaw,
+                    ("arm", millis) if millis.parse::<u64>().is_ok() => {
+                        return Order::Arm(Duration::from_millis(millis.parse().unwrap_or(0)));
+                    }
+                    _ => continue,
+                }
+            }
+            let stdin = io::stdin();
+            let left = end.map(|end| to_timespec(end.since(Moment::now())));
+            let mut sources = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
+            match poll(&mut sources, left.as_ref()) {
+                Ok(0) => return Order::Late,
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(_) => return Order::End,
+            }
+            let mut chunk = [0; 256];
+            // Not through a buffer that `poll` knows nothing of.
+            match rustix::io::read(&stdin, &mut chunk) {
+                Ok(0) | Err(_) => return Order::End,
+                Ok(length) => self.buffer.extend_from_slice(&chunk[..length]),
+            }
+        }
+    }
+}
