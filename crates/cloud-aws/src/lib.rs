@@ -13,6 +13,7 @@ mod convert;
 mod endpoint_time;
 mod errors;
 mod instance_types;
+mod metadata;
 mod page;
 mod probe;
 mod read;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 
 pub use crate::account::{AwsAccount, ConnectError};
 pub use crate::client::AwsCloud;
+pub use crate::metadata::instance_of_metadata;
 
 impl Cloud for AwsCloud {
     async fn observe_identity(&self) -> Result<Identity, CloudError> {

@@ -45,6 +45,7 @@ pub use world::builder::{InvalidWorld, WorldBuilder};
 pub use world::identity::{Role, Service, access_key_id, default_identity};
 pub use world::limits::RequestLimits;
 pub use world::paging::{FirstPage, Paging};
+pub use world::points::PointInTime;
 pub use world::settings::{ImageDuration, ImageFailure, Mishaps};
 pub use world::spec::InstanceSpec;
 pub use world::template_changes::LaunchTemplateSpec;

@@ -24,6 +24,7 @@ mod launch_templates;
 pub(crate) mod limits;
 mod orders;
 pub(crate) mod paging;
+pub(crate) mod points;
 mod reads;
 mod references;
 mod register_image;
@@ -56,6 +57,7 @@ use crate::world::images::Image;
 use crate::world::instances::Instance;
 use crate::world::launch_templates::LaunchTemplate;
 use crate::world::limits::{Buckets, RequestLimits};
+use crate::world::points::Points;
 use crate::world::settings::Settings;
 use crate::world::snapshots::Snapshot;
 use crate::world::volumes::Volume;
@@ -114,6 +116,7 @@ pub enum Delivery {
 pub struct World {
     clock: SimClock,
     state: Arc<Mutex<State>>,
+    points: Points,
 }
 
 #[derive(Debug)]
@@ -150,11 +153,15 @@ impl Context<'_> {
 
 impl World {
     pub(crate) fn new(clock: SimClock, state: State) -> Self {
-        Self { clock, state: Arc::new(Mutex::new(state)) }
+        Self { clock, state: Arc::new(Mutex::new(state)), points: Points::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn points(&self) -> &Points {
+        &self.points
     }
 
     /// The clock of this world.
@@ -166,7 +173,10 @@ impl World {
     pub fn call(&self, invocation: &Invocation) -> Delivery {
         let now = self.clock.now();
         let mut state = self.state();
+        // What an answer shows has its contents, and so has what a call makes at once.
+        self.points.fix(&state, now);
         let (delivery, outcome) = state.deliver(invocation, now);
+        self.points.fix(&state, now);
         state.calls.push(Call {
             at: now,
             account: invocation.caller.account.clone(),
