@@ -11,6 +11,8 @@ mod credentials;
 mod daemon;
 mod demo;
 mod disk;
+mod freezing;
+mod holds;
 mod kill;
 mod nights;
 mod notify;

@@ -130,6 +130,7 @@ impl House {
             owner: "test".parse().unwrap(),
             policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
             classes: built_in(),
+            freezes: BTreeMap::new(),
             accounts: BTreeMap::from([(account(), rules)]),
             prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
             history_keep: SignedDuration::from_hours(400 * 24),
@@ -194,7 +195,7 @@ impl House {
 
     pub(crate) async fn engine_over<C: Cloud>(&mut self, cloud: C) -> Engine<C> {
         let clouds = BTreeMap::from([(account(), Arc::new(cloud))]);
-        self.engine_with(clouds, Options { jobs_max: 64, scope: Scope::Everything }).await
+        self.engine_with(clouds, Options::new(64, Scope::Everything)).await
     }
 
     /// An engine that dies by its fate.
@@ -206,7 +207,7 @@ impl House {
         let cloud = CrashingCloud::new(Arc::clone(cloud), Arc::clone(fate), self.sent.clone());
         let ledger = self.ledger().await.behind(Arc::<Fate>::clone(fate));
         let clouds = BTreeMap::from([(account(), Arc::new(cloud))]);
-        self.begin(ledger, clouds, Options { jobs_max: 64, scope: Scope::Everything }).await
+        self.begin(ledger, clouds, Options::new(64, Scope::Everything)).await
     }
 
     pub(crate) async fn engine_with<C: Cloud>(

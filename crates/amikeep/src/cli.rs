@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::output::Output;
 
 pub(crate) use crate::cli::args::{
-    BackupArgs, CancelArgs, CheckArgs, CompletionsArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, ImagesArgs,
-    ManArgs, PauseArgs, PinArgs, PlanArgs, PruneArgs, ResumeArgs, SchemaArgs, ScopeArgs, ShowArgs, SimulateArgs,
+    BackupArgs, CancelArgs, CheckArgs, CompletionsArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, HoldArgs,
+    ImagesArgs, ManArgs, PauseArgs, PinArgs, PlanArgs, PruneArgs, ResumeArgs, SchemaArgs, ScopeArgs, ShowArgs,
+    SimulateArgs, ThawArgs,
 };
 
 /// Above the options that every command has.
@@ -120,6 +121,12 @@ pub(crate) enum Command {
     /// Lets the rules decide about an image again
     #[command(long_about = help::UNPIN)]
     Unpin(PinArgs),
+    /// Rehearses a freeze on this machine: locks, freezes, thaws, and takes no image
+    #[command(long_about = help::HOLD, after_help = help::HOLD_EXAMPLES)]
+    Hold(HoldArgs),
+    /// Thaws what an amikeep that died in a hold may have left frozen
+    #[command(long_about = help::THAW)]
+    Thaw(ThawArgs),
     /// Tries retention rules on a list of times, without EC2 and without a configuration
     #[command(long_about = help::SIMULATE, after_help = help::SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),

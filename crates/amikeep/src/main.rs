@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod ctx;
 mod exit;
+mod host;
 mod logging;
 mod output;
 mod progress;
@@ -20,6 +21,10 @@ use crate::ctx::Ctx;
 use crate::exit::Exit;
 
 fn main() -> std::process::ExitCode {
+    // A guard is a process that is nothing else: no arguments to explain, no runtime, no second thread.
+    if let Some(code) = host::run_guard() {
+        return code;
+    }
     let cli = Cli::read();
     let ctx = Ctx::new(&cli);
     exit::settle(start(&cli.command, &ctx), &ctx).into()
@@ -46,6 +51,8 @@ async fn run(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
         Command::Cancel(args) => commands::operator::cancel(args, ctx).await,
         Command::Pin(args) => commands::operator::pin(args, ctx).await,
         Command::Unpin(args) => commands::operator::unpin(args, ctx).await,
+        Command::Hold(args) => commands::hold::run(args, ctx).await,
+        Command::Thaw(args) => commands::thaw::run(args, ctx).await,
         Command::Simulate(args) => commands::simulate::run(args, ctx),
         Command::Demo(args) => Box::pin(commands::demo::run(args, ctx)).await,
         Command::Schema(args) => commands::schema::run(args, ctx),

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use tracing::error;
 
 use crate::ctx::NOT_FOR_ALL;
+use crate::host::LocalHost;
 
 /// What the daemon calls itself in the lock.
 pub(crate) const DAEMON_COMMAND: &str = "amikeep daemon";
@@ -80,7 +81,8 @@ pub(crate) async fn start_engine(
     clouds: Clouds,
     scope: Scope,
 ) -> Result<Engine<AwsCloud>, EngineError> {
-    let options = amikeep_engine::Options { jobs_max: config.daemon.max_concurrent_jobs, scope };
+    let host = Arc::new(LocalHost::new(&config.daemon.database));
+    let options = amikeep_engine::Options { jobs_max: config.daemon.max_concurrent_jobs, scope, host };
     let policy_set = Arc::new(config.policy_set.clone());
     Engine::start(ledger, policy_set, clouds, Arc::new(SystemClock), Arc::new(OsRandom::default()), options).await
 }

@@ -49,11 +49,12 @@ pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Conf
         owner: daemon.owner.clone(),
         policies,
         classes,
+        freezes,
         accounts: rules,
         prune_schedule: schedule(keys.prune_schedule.located()?, UTC, findings)?,
         history_keep: keys.history_keep.get()?.0,
     };
-    Some(Config { daemon, accounts, policy_set, freezes })
+    Some(Config { daemon, accounts, policy_set })
 }
 
 fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon> {

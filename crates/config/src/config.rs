@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use amikeep_domain::id::{AccountId, AccountName, FreezeName, Owner, Region};
+use amikeep_domain::id::{AccountId, AccountName, Owner, Region};
 use amikeep_domain::policy::PolicySet;
 use jiff::SignedDuration;
 
@@ -15,10 +15,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// The accounts by name, with what their credentials need.
     pub accounts: BTreeMap<AccountName, Account>,
-    /// The policies, the classes they may use, and what the rules need to know of the accounts.
+    /// The policies, the classes and freezes they may use, and what the rules need to know of the accounts.
     pub policy_set: PolicySet,
-    /// The freeze recipes by name.
-    pub freezes: BTreeMap<FreezeName, Freeze>,
 }
 
 /// The daemon itself.
@@ -84,91 +82,4 @@ pub struct Role {
     pub arn: String,
     /// The external id that it asks for.
     pub external_id: Option<String>,
-}
-
-/// How an instance is held still while it is imaged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Freeze {
-    /// The name under `[freezes.…]`.
-    pub name: FreezeName,
-    /// How the instance is reached.
-    pub via: Via,
-    /// The mount points to freeze; at least one unless own commands do it.
-    pub mounts: Vec<PathBuf>,
-    /// The application that writes everything down first.
-    pub application: Application,
-    /// Where its credentials are found.
-    pub connection: Option<Connection>,
-    /// What runs before freezing: a program and its arguments.
-    pub pre: Option<Vec<String>>,
-    /// What runs after thawing: a program and its arguments.
-    pub post: Option<Vec<String>>,
-    /// How long the hold may last before it is given up.
-    pub budget: SignedDuration,
-    /// How long to wait for the application's lock.
-    pub lock_wait: SignedDuration,
-}
-
-/// How an instance is reached for a freeze.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
-    /// It is this host.
-    Local,
-    /// Through AWS Systems Manager.
-    Ssm,
-    /// Through commands of the operator's own.
-    Command,
-}
-
-impl Via {
-    /// Every way.
-    pub const ALL: [Self; 3] = [Self::Local, Self::Ssm, Self::Command];
-
-    /// The word of the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Ssm => "ssm",
-            Self::Command => "command",
-        }
-    }
-}
-
-/// An application that amikeep knows how to quiesce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Application {
-    /// None: the file systems alone are frozen.
-    None,
-    /// `MySQL` or `MariaDB`.
-    Mysql,
-    /// `PostgreSQL`.
-    Postgresql,
-    /// Redis.
-    Redis,
-}
-
-impl Application {
-    /// Every application.
-    pub const ALL: [Self; 4] = [Self::None, Self::Mysql, Self::Postgresql, Self::Redis];
-
-    /// The word of the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Mysql => "mysql",
-            Self::Postgresql => "postgresql",
-            Self::Redis => "redis",
-        }
-    }
-}
-
-/// Where an application's credentials are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Connection {
-    /// In a systemd credential of this name.
-    Credential(String),
-    /// In this file.
-    File(PathBuf),
-    /// In this environment variable.
-    Env(String),
 }

@@ -2,19 +2,20 @@
 //! documentation are made. The first sentence about a key is what people see in all three.
 
 use amikeep_domain::class::{Consistency, IfBlocked};
+use amikeep_domain::freeze::{Application, CaptureBy, MysqlLock, Via};
 use amikeep_domain::id::{AccountId, AccountName, ClassName, FreezeName, InstanceId, Owner, PolicyName, Region};
 use amikeep_domain::pattern::Pattern;
 use amikeep_domain::retention::{Count, Within};
 
-use crate::config::{Application, Listen, Via};
+use crate::config::Listen;
 use crate::section::Presence::{Optional, Or, Required};
 use crate::section::{Section, section};
 use crate::value::duration::{DAY, HOUR, MINUTE, Span};
-use crate::value::list::{Argv, OneOrMore, Several};
+use crate::value::list::{Argv, OneOrMore, Programs, Several};
 use crate::value::number::Whole;
 use crate::value::place::{AbsolutePath, EndpointUrl, RoleArn, SocketPath};
 use crate::value::table::Named;
-use crate::value::text::{NonEmpty, SetTag, SoughtTag, TagValue};
+use crate::value::text::{DeviceName, NonEmpty, SetTag, SoughtTag, TagValue};
 use crate::value::time::{ClockTime, Cron, Days, Zone};
 
 /// Every EC2 request of one account is paced anyway; more jobs than this at once only wait in a different place.
@@ -192,24 +193,38 @@ section! {
 }
 
 section! {
-    /// How an instance is held still while it is imaged. Checked, and not used by this version.
+    /// How an instance is held still while it is imaged.
     FreezeKeys {
         /// How the instance is reached: this host itself, AWS Systems Manager, or commands of your own.
-        via: Via, Required("\"ssm\"");
-        /// The mount points to freeze, as absolute paths.
+        via: Via, Required("\"local\"");
+        /// The mount points to freeze, as absolute paths: frozen in this order, thawed in reverse.
         mounts: Several<AbsolutePath>, Optional;
-        /// The application that is made to write everything down first.
+        /// The EC2 device names of the volumes that hold what is frozen. Without them, `"local"` finds out.
+        devices: Several<DeviceName>, Optional;
+        /// The instance that this host is, with `"local"`. Without it, the host's firmware or the metadata service is asked.
+        instance: InstanceId, Optional;
+        /// The application that is made to stand still first.
         application: Application, Or("\"none\"");
-        /// Where the application's credentials are found: exactly one of the keys below.
+        /// How `"mysql"` is held: `"every-engine"`, `"read-lock"`, `"innodb-only"` or `"replication"`.
+        mysql_lock: MysqlLock, Or("\"every-engine\"");
+        /// Where the application's address with its credentials is found: exactly one of the keys below.
         connection: ConnectionKeys, Optional;
-        /// A program to run before freezing, with its arguments.
-        pre: Argv, Optional;
-        /// A program to run after thawing, with its arguments.
-        post: Argv, Optional;
-        /// How long the hold may last before it is given up.
-        budget: Span<1, { 2 * MINUTE }>, Or("\"30s\"");
+        /// Programs with their arguments to run before anything is locked; if one fails, nothing is frozen.
+        pre: Programs, Or("[]");
+        /// Programs with their arguments to run at the end, in reverse, whatever happened.
+        post: Programs, Or("[]");
+        /// With `"command"`: the program that freezes, with its arguments.
+        freeze: Argv, Optional;
+        /// With `"command"`: the program that thaws, with its arguments.
+        thaw: Argv, Optional;
+        /// The longest that any one of these programs may take.
+        command_limit: Span<1, { 10 * MINUTE }>, Or("\"30s\"");
+        /// The longest that writes may stall; thawed at it whatever happens. Without it `"10s"`, with `"ssm"` `"45s"`.
+        budget: Span<1, { 2 * MINUTE }>, Optional;
         /// How long to wait for the application's lock; less than `budget`.
         lock_wait: Span<1, { 2 * MINUTE }>, Or("\"5s\"");
+        /// Which calls take the image: `CreateImage`, or `CreateSnapshots` and `RegisterImage`.
+        capture: CaptureBy, Or("\"image\"");
     }
 }
 

@@ -23,7 +23,7 @@ mod suggest;
 mod tests;
 mod value;
 
-pub use crate::config::{Account, Application, Config, Connection, Daemon, Freeze, Listen, Records, Role, Via};
+pub use crate::config::{Account, Config, Daemon, Listen, Records, Role};
 pub use crate::diagnostic::{Diagnostic, Place, Report, Severity};
 pub use crate::load::{DEFAULT_PATH, LoadError, Loaded, load, parse, records_of};
 pub use crate::render::Color;

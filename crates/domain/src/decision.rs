@@ -1,16 +1,21 @@
 //! The decision: what to do with one instance, now. One pure function, asked by `explain`, by the planner, and again
 //! on fresh facts right before the call to EC2.
 
+mod hold;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::class::{AsgReboot, Class, Consistency, IfBlocked};
+use crate::freeze::Freeze;
 use crate::grade::Grade;
-use crate::id::ClassName;
+use crate::id::{ClassName, FreezeName};
 use crate::instance::{CLASS_TAG, Hibernation, Instance, InstanceState, RootDevice};
 use crate::policy::{Policy, StartWindow, saturating_add};
+
+pub use crate::decision::hold::{HoldOrder, NotHeld, decide_not_held, freeze_unproved};
 
 /// Without a window of its own, a reboot that would start later than this after its time is blocked: nobody wants
 /// last night's reboot at noon.
@@ -32,6 +37,8 @@ pub struct Question<'a> {
     pub policy: &'a Policy,
     /// Every class, by name.
     pub classes: &'a BTreeMap<ClassName, Class>,
+    /// Every freeze recipe, by name.
+    pub freezes: &'a BTreeMap<FreezeName, Freeze>,
     /// The instance.
     pub facts: Facts<'a>,
     /// When it may start.
@@ -57,6 +64,8 @@ pub struct Capture {
     pub reason: Reason,
     /// The grade below which the job fails, since its class accepts nothing less.
     pub grade_min: Option<Grade>,
+    /// How it is held still, in mode freeze.
+    pub hold: Option<Box<HoldOrder>>,
 }
 
 /// Why the mode is what it is.
@@ -106,6 +115,11 @@ pub enum Block {
         /// The group.
         group: String,
     },
+    /// The instance could not be held still.
+    NotHeld {
+        /// Why.
+        why: String,
+    },
 }
 
 impl fmt::Display for Block {
@@ -118,6 +132,7 @@ impl fmt::Display for Block {
             Self::AutoScalingGroup { group } => {
                 write!(f, "a reboot could make the Auto Scaling group {group} replace the instance")
             }
+            Self::NotHeld { why } => write!(f, "the instance could not be held still: {why}"),
         }
     }
 }
@@ -285,16 +300,38 @@ fn decide_running(question: &Question<'_>, class: &Class, instance: &Instance) -
     }
     match asked {
         Consistency::NoReboot => Decision::Capture(capture(question, class, Consistency::NoReboot)),
-        Consistency::Freeze => Decision::Fail(JobError::new(
-            "freeze_not_built",
-            format!("class {} asks for a freeze, which this version cannot do", class.name),
-            "use a class whose consistency is reboot or no-reboot until the freeze is built",
-        )),
+        Consistency::Freeze => decide_freeze(question, class),
         Consistency::Reboot => match reboot_block(question, class, instance) {
             None => Decision::Capture(capture(question, class, Consistency::Reboot)),
             Some(block) => decide_blocked(question, class, block),
         },
     }
+}
+
+/// A freeze is never refused for the hour: it costs a stall and no downtime. What can be in its way is found where it is
+/// tried.
+fn decide_freeze(question: &Question<'_>, class: &Class) -> Decision {
+    let name = &class.name;
+    let Some(freeze) = &class.freeze else {
+        return Decision::Fail(JobError::new(
+            "freeze_missing",
+            format!("class {name} does not say how an instance is held still"),
+            format!("add `freeze = \"NAME\"` to [classes.{name}] and a table [freezes.NAME]"),
+        ));
+    };
+    let Some(freeze) = question.freezes.get(freeze) else {
+        return Decision::Fail(JobError::new(
+            "freeze_missing",
+            format!("class {name} names the freeze {freeze}, which does not exist"),
+            format!("add a table [freezes.{freeze}]"),
+        ));
+    };
+    let if_blocked =
+        if class.may_weaken() || class.if_blocked != IfBlocked::NoReboot { class.if_blocked } else { IfBlocked::Fail };
+    let grade_min = (if_blocked != IfBlocked::NoReboot).then(|| freeze.grade());
+    let hold = Some(Box::new(HoldOrder { freeze: freeze.clone(), if_blocked }));
+    let expected = freeze.grade();
+    Decision::Capture(Capture { expected, grade_min, hold, ..capture(question, class, Consistency::Freeze) })
 }
 
 fn decide_blocked(question: &Question<'_>, class: &Class, block: Block) -> Decision {
@@ -306,7 +343,7 @@ fn decide_blocked(question: &Question<'_>, class: &Class, block: Block) -> Decis
         IfBlocked::Wait => {
             let until = match &block {
                 Block::OutsideWindow { opens_at, .. } => *opens_at,
-                Block::TooLate { .. } | Block::AutoScalingGroup { .. } => None,
+                Block::TooLate { .. } | Block::AutoScalingGroup { .. } | Block::NotHeld { .. } => None,
             };
             Decision::Wait { until, reason: WaitReason::Blocked(block) }
         }
@@ -330,6 +367,9 @@ fn blocked_next_step(block: &Block, class: &Class) -> String {
         Block::AutoScalingGroup { .. } => format!(
             "give the instance a class without a reboot, or set reboot_in_asg = true in class {name} if the group tolerates it"
         ),
+        Block::NotHeld { .. } => {
+            format!("see what is in the way with `amikeep hold`, or change if_blocked of class {name}")
+        }
     }
 }
 
@@ -352,7 +392,7 @@ fn capture(question: &Question<'_>, class: &Class, mode: Consistency) -> Capture
     let reason = if question.asked.is_some() { Reason::Operator } else { Reason::Class(class.name.clone()) };
     let asked = question.asked.unwrap_or(class.consistency);
     let expected = if mode == Consistency::Reboot { Grade::Clean } else { Grade::Crash };
-    Capture { class: class.name.clone(), asked, mode, expected, reason, grade_min: None }
+    Capture { class: class.name.clone(), asked, mode, expected, reason, grade_min: None, hold: None }
 }
 
 /// A stopped instance has no open files. Should it be started before its snapshots appear, the image is no better than

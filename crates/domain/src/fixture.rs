@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::class::built_in;
+use crate::freeze::{Application, CaptureBy, Freeze, MysqlLock, Via};
 use crate::id::{AccountId, InstanceId, JobId};
 use crate::image_name::ImageNumber;
 use crate::instance::{AttachedVolume, Hibernation, Instance, InstanceState, RootDevice};
@@ -44,12 +45,34 @@ pub(crate) fn policy(name: &str) -> Policy {
     }
 }
 
+/// `/data` of this host, without an application.
+pub(crate) fn freeze(name: &str) -> Freeze {
+    Freeze {
+        name: name.parse().unwrap(),
+        via: Via::Local,
+        mounts: vec!["/data".into()],
+        devices: Vec::new(),
+        instance: None,
+        application: Application::None,
+        mysql_lock: MysqlLock::EveryEngine,
+        connection: None,
+        pre: Vec::new(),
+        post: Vec::new(),
+        commands: None,
+        command_limit: SignedDuration::from_secs(30),
+        budget: SignedDuration::from_secs(10),
+        lock_wait: SignedDuration::from_secs(5),
+        capture: CaptureBy::Image,
+    }
+}
+
 pub(crate) fn policy_set(policies: Vec<Policy>) -> PolicySet {
     let rules = AccountRules { region: "eu-central-1".parse().unwrap(), expected_id: None, visibility_lag: minutes(5) };
     PolicySet {
         owner: "test".parse().unwrap(),
         policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: BTreeMap::from([("default".parse().unwrap(), rules)]),
         prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
         history_keep: SignedDuration::from_hours(400 * 24),
@@ -110,6 +133,7 @@ pub(crate) fn job(n: u8, policy: &Policy) -> Job {
         attempts: 0,
         number: ImageNumber::FIRST,
         intent: None,
+        hold: None,
         state: JobState::Queued { retry_at: None, waiting_for: None },
     }
 }

@@ -8,14 +8,19 @@
 mod event;
 mod state;
 
-pub use event::{IllegalTransition, JobEvent};
+pub use event::{HoldStep, IllegalTransition, JobEvent};
 pub use state::{Capturing, JobState, OfflineProof, Pending, StateName, UnknownState};
+
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::class::Consistency;
+use crate::freeze::Held;
 use crate::grade::{Evidence, Grade};
-use crate::id::{AccountId, AccountName, ClassName, ImageId, InstanceId, JobId, PolicyName, Region, RequestId};
+use crate::id::{
+    AccountId, AccountName, ClassName, FreezeName, ImageId, InstanceId, JobId, PolicyName, Region, RequestId,
+};
 use crate::id::{SnapshotId, VolumeId};
 use crate::image_name::{ImageName, ImageNumber};
 use crate::instance::AttachedVolume;
@@ -90,6 +95,8 @@ pub struct Job {
     pub number: ImageNumber,
     /// The last intent, kept for history whatever came of it.
     pub intent: Option<Intent>,
+    /// What its hold was, once that is over.
+    pub hold: Option<Held>,
     /// Where it is.
     pub state: JobState,
 }
@@ -117,8 +124,21 @@ pub struct Intent {
     pub launched_at: Timestamp,
     /// How long the image may be pending before it is reported as stalled.
     pub deadline: SignedDuration,
+    /// What is to be held still meanwhile, in mode freeze.
+    pub hold: Option<IntendedHold>,
     /// When the intent was committed.
     pub recorded_at: Timestamp,
+}
+
+/// What is to be held still while EC2 is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntendedHold {
+    /// The recipe.
+    pub freeze: FreezeName,
+    /// The mounts, in the order of freezing.
+    pub mounts: Vec<PathBuf>,
+    /// Writes flow again at the latest so long after the first of them was stopped.
+    pub budget: SignedDuration,
 }
 
 /// An image that is available.

@@ -7,6 +7,7 @@
 pub mod class;
 pub mod decision;
 pub mod fire;
+pub mod freeze;
 pub mod grade;
 pub mod id;
 pub mod image_name;

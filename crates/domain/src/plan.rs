@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::decision::HoldOrder;
 use crate::fire::{Cursor, DueFires, StartReason};
 use crate::grade::Grade;
 use crate::id::{AccountId, AccountName, ClassName, DeletionId, ImageId, InstanceId, JobId, PolicyName, RequestId};
 use crate::instance::Instance;
-use crate::job::{Intent, Job, JobEvent};
+use crate::job::{Intent, Job, JobEvent, JobKey};
 use crate::pause::Pause;
 use crate::policy::PolicySet;
 use crate::prune::Deletion;
@@ -278,6 +279,8 @@ pub struct Matched {
 pub struct RequestAction {
     /// The job.
     pub job: JobId,
+    /// What makes it unique.
+    pub key: JobKey,
     /// The account.
     pub account: AccountName,
     /// The class that applies.
@@ -286,6 +289,8 @@ pub struct RequestAction {
     pub intent: Intent,
     /// The tags for the image and its snapshots.
     pub tags: BTreeMap<String, String>,
+    /// How the instance is held still meanwhile, in mode freeze.
+    pub hold: Option<Box<HoldOrder>>,
 }
 
 /// What to do now, what to know, and when to ask again.

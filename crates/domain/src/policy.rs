@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::class::Class;
-use crate::id::{AccountId, AccountName, ClassName, InstanceId, Owner, PolicyName, Region};
+use crate::freeze::Freeze;
+use crate::id::{AccountId, AccountName, ClassName, FreezeName, InstanceId, Owner, PolicyName, Region};
 use crate::instance::Instance;
 use crate::jitter;
 use crate::pattern::Pattern;
@@ -131,6 +132,8 @@ pub struct PolicySet {
     pub policies: BTreeMap<PolicyName, Policy>,
     /// The classes by name, built in and configured.
     pub classes: BTreeMap<ClassName, Class>,
+    /// The freeze recipes by name.
+    pub freezes: BTreeMap<FreezeName, Freeze>,
     /// The accounts by name.
     pub accounts: BTreeMap<AccountName, AccountRules>,
     /// When retention is applied, in UTC.

@@ -25,6 +25,8 @@ pub const CLASS: &str = "amikeep:class";
 pub const MODE: &str = "amikeep:mode";
 /// How consistent it is; added when it is known.
 pub const GRADE: &str = "amikeep:grade";
+/// Where the application stood that was held still for it.
+pub const POSITION: &str = "amikeep:position";
 /// An image that an operator wants kept.
 pub const PIN: &str = "amikeep:pin";
 /// All tags of amikeep start with this.

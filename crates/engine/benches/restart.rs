@@ -107,7 +107,7 @@ async fn start(ledger: Ledger, world: &World, policy_set: &Arc<PolicySet>) -> En
     let clouds = BTreeMap::from([(account_name(), Arc::new(SimCloud::new(world.clone(), place)))]);
     let clock = Arc::new(WorldClock(world.clock().clone()));
     let random = Arc::new(SeededRandom::new(1));
-    let options = Options { jobs_max: 64, scope: Scope::Everything };
+    let options = Options::new(64, Scope::Everything);
     Engine::start(ledger, Arc::clone(policy_set), clouds, clock, random, options).await.expect("an engine")
 }
 
@@ -149,6 +149,7 @@ fn policy_set() -> PolicySet {
         owner: parsed("bench"),
         policies: BTreeMap::from([(policy.name.clone(), policy)]),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: BTreeMap::from([(account_name(), rules)]),
         prune_schedule: Schedule::parse("30 0 1 1 *", "UTC").expect("a schedule"),
         history_keep: SignedDuration::from_hours(400 * 24),

@@ -14,6 +14,7 @@ use amikeep_ledger::Ledger;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{Clock, Random};
+use crate::host::Host;
 
 /// The longest that any call may take, whatever the adapter does. The adapter has shorter limits of its own; this one
 /// makes sure that a call which hangs ends.
@@ -29,6 +30,8 @@ pub(crate) struct Context<C> {
     pub(crate) ledger: Ledger,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    /// The machine that holds are had from.
+    pub(crate) host: Arc<dyn Host>,
     /// When this engine was started: whoever held the lock before sent nothing after it.
     pub(crate) started_at: Timestamp,
     /// Counts the configurations since the start.
@@ -37,9 +40,15 @@ pub(crate) struct Context<C> {
 }
 
 impl<C: Cloud> Context<C> {
-    pub(crate) fn new(ledger: Ledger, clock: Arc<dyn Clock>, random: Arc<dyn Random>, in_force: InForce<C>) -> Self {
+    pub(crate) fn new(
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        host: Arc<dyn Host>,
+        in_force: InForce<C>,
+    ) -> Self {
         let started_at = clock.now();
-        Self { ledger, clock, random, started_at, epoch: 0, in_force }
+        Self { ledger, clock, random, host, started_at, epoch: 0, in_force }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -65,6 +74,7 @@ impl<C: Cloud> Context<C> {
             ledger: self.ledger.clone(),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
+            host: Arc::clone(&self.host),
             started_at: self.started_at,
             epoch: self.epoch + 1,
             in_force,

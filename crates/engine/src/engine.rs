@@ -17,6 +17,8 @@ use tracing::{error, info};
 use crate::clock::{Clock, Random};
 use crate::context::{Context, InForce};
 use crate::error::EngineError;
+use crate::hold::recover::recover_holds;
+use crate::host::{Host, NoHost};
 use crate::ledger_backups::LedgerBackups;
 use crate::report::Report;
 use crate::state::State;
@@ -39,6 +41,15 @@ pub struct Options {
     pub jobs_max: usize,
     /// What the engine is there for.
     pub scope: Scope,
+    /// The machine that instances are held still from.
+    pub host: Arc<dyn Host>,
+}
+
+impl Options {
+    /// Without anything that could be held still.
+    pub fn new(jobs_max: usize, scope: Scope) -> Self {
+        Self { jobs_max, scope, host: Arc::new(NoHost) }
+    }
 }
 
 /// An engine at rest.
@@ -77,7 +88,10 @@ impl<C: Cloud> Engine<C> {
     ) -> Result<Self, EngineError> {
         let mut state = State { reload: true, ..State::default() };
         state.set_accounts(&policy_set);
-        let ctx = Arc::new(Context::new(ledger, clock, random, InForce { policy_set, clouds }));
+        // Before anything else: what a process froze that died is thawed.
+        let host = Arc::clone(&options.host);
+        recover_holds(&ledger, &*clock, &host).await?;
+        let ctx = Arc::new(Context::new(ledger, clock, random, host, InForce { policy_set, clouds }));
         let (tasks, claims, told) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
         let mut engine = Self { ctx, state, tasks, claims, told, rest_until: None, trouble: None, options };
         engine.reload_if_needed().await?;

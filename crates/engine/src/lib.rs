@@ -14,6 +14,8 @@ mod context;
 mod doorbell;
 mod engine;
 mod error;
+mod hold;
+mod host;
 mod judge;
 mod ledger_backups;
 mod outcome;
@@ -29,5 +31,8 @@ pub use clock::{Clock, ManualClock, OsRandom, Random, SeededRandom, SystemClock}
 pub use doorbell::Doorbell;
 pub use engine::{Engine, Options, Settled};
 pub use error::EngineError;
+pub use hold::recover::{Recovered, recover_holds};
+pub use hold::rehearse::{Rehearsal, rehearse};
+pub use host::{Host, NoHost};
 pub use prune::{PrunePreview, PruneScope, preview_prune};
 pub use run::{Beat, Control, Handle};

@@ -24,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::{Clock, Random};
 use crate::context::{Context, InForce};
 use crate::error::EngineError;
+use crate::host::NoHost;
 
 /// The images whose use is asked in one call of the port, which makes several calls to EC2 of it.
 const USAGE_BATCH_MAX: usize = 50;
@@ -65,7 +66,7 @@ pub async fn preview_prune<C: Cloud>(
     random: Arc<dyn Random>,
     scope: &PruneScope,
 ) -> Result<PrunePreview, EngineError> {
-    let ctx = Context::new(ledger, clock, random, InForce { policy_set, clouds });
+    let ctx = Context::new(ledger, clock, random, Arc::new(NoHost), InForce { policy_set, clouds });
     look(&ctx, scope).await
 }
 

@@ -2,6 +2,7 @@
 
 mod back_up;
 mod grade;
+mod hold;
 mod look_up;
 pub(crate) mod observe;
 mod pin;

@@ -10,7 +10,7 @@ use amikeep_domain::id::{
     AccountId, AccountName, DeletionId, ImageId, InstanceId, JobId, PolicyName, Region, RequestId, SnapshotId,
 };
 use amikeep_domain::instance::AttachedVolume;
-use amikeep_domain::job::{CapturedVolume, Finished, Intent, Job, JobEvent, JobKey, Trigger};
+use amikeep_domain::job::{CapturedVolume, Finished, IntendedHold, Intent, Job, JobEvent, JobKey, Trigger};
 use amikeep_domain::policy::{Enabled, StartWindow};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -255,6 +255,11 @@ pub(crate) fn intent() -> Intent {
         instance_store_disks: Some(2),
         launched_at: at("2026-11-01T00:00:00.000000001Z"),
         deadline: SignedDuration::from_hours(24),
+        hold: Some(IntendedHold {
+            freeze: "db".parse().unwrap(),
+            mounts: vec!["/data".into(), "/log".into()],
+            budget: SignedDuration::from_secs(10),
+        }),
         recorded_at: at("2026-11-22T01:00:01.123456789Z"),
     }
 }

@@ -60,6 +60,7 @@ impl NewJob {
             attempts: 0,
             number: ImageNumber::FIRST,
             intent: None,
+            hold: None,
             state: JobState::Queued { retry_at: None, waiting_for: None },
         }
     }
@@ -113,6 +114,20 @@ impl Ledger {
             Ok(jobs)
         };
         self.explain(result.await, |source| LedgerError::RecordEvents { count: changes.len(), source })
+    }
+
+    /// Records what happened to one job while nothing could be written down, all or none, each event with its own time.
+    pub async fn record_told(&self, job: &Job, events: &[(JobEvent, Timestamp)]) -> Result<Job, LedgerError> {
+        let result = async {
+            let mut tx = self.begin(Access::Engine).await?;
+            let mut next = job.clone();
+            for (event, at) in events {
+                next = apply(&mut tx, &next, event, *at).await?;
+            }
+            tx.commit().await?;
+            Ok(next)
+        };
+        self.explain(result.await, |source| LedgerError::RecordEvents { count: events.len(), source })
     }
 
     /// One job.
@@ -198,6 +213,7 @@ pub(crate) async fn insert(tx: &mut Tx, job: NewJob) -> Result<Option<Job>, Fail
         .bind(row.attempts)
         .bind(row.number)
         .bind(row.intent)
+        .bind(row.hold)
         .bind(row.state)
         .bind(row.data);
     if query.execute(&mut **tx).await?.rows_affected() == 0 {
@@ -240,7 +256,8 @@ async fn apply(tx: &mut Tx, job: &Job, event: &JobEvent, at: Timestamp) -> Resul
         .bind(row.number)
         .bind(row.intent)
         .bind(row.state)
-        .bind(row.data);
+        .bind(row.data)
+        .bind(row.hold);
     query.execute(&mut **tx).await?;
     insert_event(tx, &row.id, at, event.as_str(), &event.detail()).await?;
     images::follow(tx, job, event, at).await?;

@@ -14,6 +14,7 @@ mod fires;
 #[cfg(test)]
 mod fixture;
 mod history;
+mod holds;
 mod images;
 mod jobs;
 mod ledger;

@@ -31,6 +31,7 @@ pub(crate) struct JobRow {
     pub(crate) attempts: i64,
     pub(crate) number: i64,
     pub(crate) intent: Option<String>,
+    pub(crate) hold: Option<String>,
     pub(crate) state: String,
     pub(crate) data: String,
 }
@@ -57,6 +58,7 @@ impl From<&Job> for JobRow {
             attempts: i64::from(job.attempts),
             number: i64::from(job.number.get()),
             intent: job.intent.as_ref().map(stored::encode_intent),
+            hold: job.hold.as_ref().map(stored::encode_held),
             state: job.state.name().as_str().to_owned(),
             data: stored::encode_state(&job.state),
         }
@@ -77,6 +79,7 @@ impl TryFrom<JobRow> for Job {
         };
         let asked = row.asked.as_deref().map(|it| at.word("asked", it, &Consistency::ALL, Consistency::as_str));
         let intent = row.intent.as_deref().map(|it| at.read("intent", stored::decode_intent(it)));
+        let hold = row.hold.as_deref().map(|it| at.read("hold", stored::decode_held(it)));
         let number = ImageNumber::from_stored(at.number("number", row.number)?);
         let name = at.word("state", &row.state, &StateName::ALL, StateName::as_str)?;
         let finished_at = at.time_some("finished_at", row.finished_at)?;
@@ -97,6 +100,7 @@ impl TryFrom<JobRow> for Job {
             attempts: at.number("attempts", row.attempts)?,
             number: number.ok_or_else(|| at.inconsistent("number"))?,
             intent: intent.transpose()?,
+            hold: hold.transpose()?,
             state: at.read("data", stored::decode_state(name, &row.data, finished_at))?,
         })
     }

@@ -25,7 +25,7 @@ macro_rules! statements {
 macro_rules! job_columns {
     () => {
         "id, policy, account, region, instance, scheduled_at, account_name, trigger, request, asked, class, start_at, \
-         start_by, created_at, started_at, finished_at, attempts, number, intent, state, data"
+         start_by, created_at, started_at, finished_at, attempts, number, intent, hold, state, data"
     };
 }
 
@@ -205,13 +205,17 @@ statements! {
     // Jobs.
     Hot INSERT_JOB = concat!(
         "INSERT INTO jobs (", job_columns!(), ")
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
          ON CONFLICT (policy, account, region, instance, scheduled_at) DO NOTHING"
     );
     /// What an event can change of a job.
     Hot UPDATE_JOB = "UPDATE jobs SET class = ?2, started_at = ?3, finished_at = ?4, attempts = ?5, number = ?6, intent = ?7,
-            state = ?8, data = ?9
+            state = ?8, data = ?9, hold = ?10
         WHERE id = ?1";
+    Cold RECORD_HOLD = "INSERT INTO holds (job, began_at, data) VALUES (?1, ?2, ?3)
+        ON CONFLICT (job) DO UPDATE SET data = excluded.data";
+    Cold OPEN_HOLDS = "SELECT job, data FROM holds ORDER BY began_at, job";
+    Cold SETTLE_HOLD = "DELETE FROM holds WHERE job = ?1";
     Hot JOB = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = ?1");
     Hot JOBS_BY_PREFIX = concat!("SELECT ", job_columns!(), " FROM jobs WHERE ?1 <= id AND id < ?2 ORDER BY id LIMIT ?3");
     /// The first condition is what the partial index needs to be told.

@@ -3,10 +3,16 @@
 //! The domain has no serde, so each type has a mirror here, and reading goes through the domain's constructors. Times in
 //! JSON are RFC 3339 at full precision. A released field is never renamed; a new one needs `#[serde(default)]`.
 
+mod hold;
+
+use std::path::{Path, PathBuf};
+
 use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::{JobError, SkipReason};
 use amikeep_domain::instance::AttachedVolume;
-use amikeep_domain::job::{CapturedVolume, Capturing, Finished, Intent, JobState, OfflineProof, Pending, StateName};
+use amikeep_domain::job::{
+    CapturedVolume, Capturing, Finished, IntendedHold, Intent, JobState, OfflineProof, Pending, StateName,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +31,17 @@ struct StoredIntent {
     instance_store_disks: Option<u32>,
     launched_at: String,
     deadline_ms: i64,
+    #[serde(default)]
+    hold: Option<StoredIntendedHold>,
     recorded_at: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredIntendedHold {
+    freeze: String,
+    mounts: Vec<String>,
+    budget_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +67,8 @@ pub(crate) struct StoredError {
     message: String,
     next_step: String,
 }
+
+pub(crate) use crate::stored::hold::{decode_held, decode_hold_record, encode_held, encode_hold_record};
 
 /// What a state has of its own. Which one it is stands in the column `state`, and `finished_at` in its own column.
 #[derive(Serialize, Deserialize)]
@@ -120,6 +138,23 @@ fn consistency(text: &str) -> Result<Consistency, Unreadable> {
     word(text, &Consistency::ALL, Consistency::as_str)
 }
 
+fn to_ms(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Paths come from a text file, so each is text.
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn restore_intended_hold(stored: StoredIntendedHold) -> Result<IntendedHold, Unreadable> {
+    Ok(IntendedHold {
+        freeze: stored.freeze.parse()?,
+        mounts: stored.mounts.into_iter().map(PathBuf::from).collect(),
+        budget: SignedDuration::from_millis(stored.budget_ms),
+    })
+}
+
 pub(crate) fn encode_intent(intent: &Intent) -> String {
     to_json(&StoredIntent {
         name: intent.name.to_string(),
@@ -135,7 +170,12 @@ pub(crate) fn encode_intent(intent: &Intent) -> String {
             .collect(),
         instance_store_disks: intent.instance_store_disks,
         launched_at: text(&intent.launched_at),
-        deadline_ms: i64::try_from(intent.deadline.as_millis()).unwrap_or(i64::MAX),
+        deadline_ms: to_ms(intent.deadline),
+        hold: intent.hold.as_ref().map(|hold| StoredIntendedHold {
+            freeze: hold.freeze.to_string(),
+            mounts: hold.mounts.iter().map(|path| path_text(path)).collect(),
+            budget_ms: to_ms(hold.budget),
+        }),
         recorded_at: text(&intent.recorded_at),
     })
 }
@@ -156,6 +196,7 @@ pub(crate) fn decode_intent(json: &str) -> Result<Intent, Unreadable> {
         instance_store_disks: stored.instance_store_disks,
         launched_at: time(&stored.launched_at)?,
         deadline: SignedDuration::from_millis(stored.deadline_ms),
+        hold: stored.hold.map(restore_intended_hold).transpose()?,
         recorded_at: time(&stored.recorded_at)?,
     })
 }

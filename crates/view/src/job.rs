@@ -62,7 +62,7 @@ pub struct Job {
     pub attempts: u32,
     /// Why it failed.
     pub error: Option<JobError>,
-    /// How long the instance was held still; null where it was not observed.
+    /// The longest for which writes can have stood still in its hold; null where it was not observed.
     pub hold_ms: Option<u64>,
     /// How long the instance was down; null where it was not observed.
     pub downtime_ms: Option<u64>,
@@ -173,7 +173,7 @@ impl From<&domain::job::Job> for Job {
             finished_at: job.finished_at().map(Time),
             attempts: job.attempts,
             error: error(job),
-            hold_ms: None,
+            hold_ms: job.hold.as_ref().and_then(|it| u64::try_from(it.stall?.as_millis()).ok()),
             downtime_ms: None,
             skip_reason: skip_reason(job),
             waiting_for,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use amikeep_domain::class::Consistency;
-use amikeep_domain::id::{AccountName, ImageId, InstanceId, PolicyName};
+use amikeep_domain::id::{AccountName, FreezeName, ImageId, InstanceId, PolicyName};
 use amikeep_domain::job::StateName;
 use amikeep_domain::retention::Keep;
 use clap::Args;
@@ -56,7 +56,7 @@ pub(crate) struct BackupArgs {
     /// The policy whose class, tags and retention apply [default: the only one that matches the instance]
     #[arg(long, value_name = "P")]
     pub(crate) policy: Option<PolicyName>,
-    /// How the image is made consistent; freeze is not built yet [default: as the class of the instance says]
+    /// How the image is made consistent [default: as the class of the instance says]
     #[arg(long, value_name = "M", value_parser = consistency())]
     pub(crate) consistency: Option<Consistency>,
     /// Ends as soon as the jobs are queued
@@ -221,6 +221,20 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    /// Which of [freezes.NAME]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) freeze: FreezeName,
+
+    /// Says that this is a rehearsal: without it nothing is frozen
+    #[arg(long, required = true)]
+    pub(crate) test: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThawArgs {}
+
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
     /// Where the pages go; it must exist

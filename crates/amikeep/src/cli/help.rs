@@ -3,8 +3,8 @@
 pub(super) const LONG_ABOUT: &str = "\
 amikeep backs up EC2 instances as Amazon Machine Images (AMIs).
 
-Policies in a TOML file say which instances are imaged, when, how (with a reboot or without one; freezing \
-is not built yet) and how long the images are kept. \
+Policies in a TOML file say which instances are imaged, when, how (with a reboot, \
+without one, or held still for some seconds) and how long the images are kept. \
 `amikeep daemon` does the work; every other command can be run beside it at any time.";
 
 pub(super) const AFTER_HELP: &str = "\
@@ -82,7 +82,7 @@ Backs up instances now, through the same engine and with the same care as the da
 
 The policy gives class, tags and retention. Without --policy it is the only policy that matches the instance. \
 --consistency takes another mode this once; a class whose images an audit relies on cannot be weakened. The mode freeze \
-is not built yet, and is refused.";
+needs a class that names a freeze.";
 
 pub(super) const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -227,3 +227,21 @@ Examples:
 pub(super) const MAN: &str = "\
 Writes the manual pages of all commands into a directory, amikeep.1 and one for each command, for whoever packages \
 amikeep.";
+
+pub(super) const HOLD: &str = "\
+Rehearses a freeze on this machine. Everything is done that a backup of a class with this freeze does, but the image: the \
+mounts are checked, the application is connected, the commands before are run, the application is locked, the mounts \
+are frozen and thawed, and the commands after are run. It prints for how long writes stood still.
+
+Exit code 0: everything was held still and let go. 1: it was not, and why is told; nothing is left frozen.";
+
+pub(super) const HOLD_EXAMPLES: &str = "\
+Example:
+  amikeep hold --freeze database --test";
+
+pub(super) const THAW: &str = "\
+Thaws what an amikeep that died in a hold may have left frozen, and runs the commands that were to be run after it. What \
+may be frozen is read from the ledger; nothing else is ever thawed. While a daemon runs it does nothing, since what is \
+frozen then is the daemon's. The drop-in of the service calls it by ExecStopPost, and every start does the same.
+
+Exit code 0: nothing is left frozen. 1: something may be, and is named.";

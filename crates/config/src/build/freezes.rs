@@ -1,14 +1,25 @@
-//! `[freezes.NAME]`: read and checked, so that a file written for them is known to be right. Nothing uses them yet.
+//! `[freezes.NAME]`: how an instance is held still.
 
 use std::collections::BTreeMap;
 
+use amikeep_domain::freeze::{
+    Application, BUDGET_DEFAULT, BUDGET_SSM_DEFAULT, CaptureBy, Commands, Connection, Freeze, MysqlLock, Via,
+};
 use amikeep_domain::id::FreezeName;
+use jiff::SignedDuration;
 
 use crate::build::inside;
-use crate::config::{Application, Connection, Freeze, Via};
 use crate::findings::{At, Findings};
 use crate::keys::{ConnectionKeys, FreezeKeys};
+use crate::section::Field;
+use crate::suggest;
+use crate::value::Located;
+use crate::value::list::Argv;
 use crate::value::table::{Entry, Named};
+
+/// What may stand in braces in a command of `via = "command"`. All of it is made of letters, digits and dashes, so that no
+/// value can mean more than itself to whatever reads it.
+pub(crate) const PLACEHOLDERS: [&str; 5] = ["instance_id", "job_id", "region", "budget_seconds", "not_after"];
 
 pub(crate) fn build(
     entries: Option<&Named<FreezeName, FreezeKeys>>,
@@ -21,55 +32,149 @@ pub(crate) fn build(
 
 fn build_freeze(entry: &Entry<FreezeName, FreezeKeys>, findings: &mut Findings<'_>) -> Option<Freeze> {
     let keys = entry.value.as_ref()?;
-    check_ways(keys, &entry.name.at, findings);
-    check_times(keys, findings);
+    let table = &entry.name.at;
+    check_mounts(keys, table, findings);
+    check_commands(keys, table, findings);
+    check_instance(keys, findings);
+    check_mysql_lock(keys, findings);
+    check_built(keys, findings);
+    let budget = budget(keys);
+    check_times(keys, budget, table, findings);
     let connection = keys.connection.located().map(|it| build_connection(&it.value, &it.at, findings));
-    if let Some(connection) = keys.connection.given()
-        && keys.application.get() == Some(&Application::None)
-    {
-        findings
-            .error(&connection.at, "a connection without an application")
-            .suggest("say which `application` it is for");
-    }
+    check_connection(keys, table, findings);
     let mounts = keys.mounts.get().into_iter().flat_map(|mounts| &mounts.0);
+    let devices = keys.devices.get().into_iter().flat_map(|devices| &devices.0);
+    let commands = keys.freeze.get().zip(keys.thaw.get());
     Some(Freeze {
         name: entry.name.value.clone(),
         via: *keys.via.get()?,
         mounts: mounts.map(|mount| mount.value.0.clone()).collect(),
+        devices: devices.map(|device| device.value.0.clone()).collect(),
+        instance: keys.instance.get().cloned(),
         application: *keys.application.get()?,
+        mysql_lock: *keys.mysql_lock.get()?,
         connection: connection.flatten(),
-        pre: keys.pre.get().map(|argv| argv.0.clone()),
-        post: keys.post.get().map(|argv| argv.0.clone()),
-        budget: keys.budget.get()?.0,
+        pre: keys.pre.get()?.0.clone(),
+        post: keys.post.get()?.0.clone(),
+        commands: commands.map(|(freeze, thaw)| Commands { freeze: freeze.0.clone(), thaw: thaw.0.clone() }),
+        command_limit: keys.command_limit.get()?.0,
+        budget: budget?,
         lock_wait: keys.lock_wait.get()?.0,
+        capture: *keys.capture.get()?,
     })
 }
 
-/// amikeep must know what to freeze, unless the operator's own commands do it; those must undo it, too.
-fn check_ways(keys: &FreezeKeys, table: &At, findings: &mut Findings<'_>) {
+/// What a file may say and this version cannot do. A policy that would fail every night must not look accepted.
+fn check_built(keys: &FreezeKeys, findings: &mut Findings<'_>) {
+    if let Some(via) = keys.via.located().filter(|via| via.value == Via::Ssm) {
+        findings
+            .error(&via.at, "freezing through Systems Manager is not part of this version")
+            .suggest("run amikeep on the instance with `via = \"local\"`, or freeze it with `via = \"command\"`");
+    }
+    if let Some(capture) = keys.capture.located().filter(|capture| capture.value == CaptureBy::Snapshots) {
+        findings
+            .error(&capture.at, "`capture = \"snapshots\"` is not part of this version")
+            .suggest("leave it out: CreateImage takes the image then");
+    }
+}
+
+/// amikeep must know what to freeze, unless the operator's own commands do it.
+fn check_mounts(keys: &FreezeKeys, table: &At, findings: &mut Findings<'_>) {
     let has_no_mounts = keys.mounts.is_absent() || keys.mounts.get().is_some_and(|mounts| mounts.0.is_empty());
+    let has_no_devices = keys.devices.is_absent() || keys.devices.get().is_some_and(|it| it.0.is_empty());
     match keys.via.get() {
         Some(Via::Local | Via::Ssm) if has_no_mounts => {
             let at = keys.mounts.given().map_or_else(|| inside(table, "mounts"), |mounts| mounts.at.clone());
             findings.error(&at, "nothing to freeze").suggest("name at least one mount point");
         }
-        Some(Via::Command) => {
-            let missing = [("pre", &keys.pre), ("post", &keys.post)].into_iter().filter(|(_, argv)| argv.is_absent());
-            for (name, _) in missing {
-                findings.error(&inside(table, name), "missing").suggest(
-                    "with `via = \"command\"` the program of `pre` freezes and that of `post` thaws, so both are needed",
-                );
-            }
+        Some(Via::Command) if has_no_devices => {
+            let at = keys.devices.given().map_or_else(|| inside(table, "devices"), |it| it.at.clone());
+            findings.error(&at, "missing").suggest(
+                "with `via = \"command\"` nobody but you knows which volumes the command holds still: name their devices as \
+                 EC2 shows them, such as `devices = [\"/dev/sdf\"]`",
+            );
         }
         _ => {}
     }
 }
 
-fn check_times(keys: &FreezeKeys, findings: &mut Findings<'_>) {
-    let (Some(budget), Some(lock_wait)) = (keys.budget.located(), keys.lock_wait.located()) else { return };
-    if budget.value.0 <= lock_wait.value.0 {
-        let at = keys.lock_wait.given().or(keys.budget.given()).map_or(&budget.at, |it| &it.at);
+fn check_commands(keys: &FreezeKeys, table: &At, findings: &mut Findings<'_>) {
+    for (name, command) in [("freeze", &keys.freeze), ("thaw", &keys.thaw)] {
+        match (keys.via.get(), command) {
+            (Some(Via::Command), Field::Absent) => {
+                findings
+                    .error(&inside(table, name), "missing")
+                    .suggest("with `via = \"command\"` one program freezes and another thaws, so both are needed");
+            }
+            (Some(Via::Local | Via::Ssm), Field::Given(command)) => {
+                findings
+                    .error(&command.at, "a command that nothing would run")
+                    .suggest("set `via = \"command\"`, or leave it out; `pre` and `post` run beside any freeze");
+            }
+            _ => {}
+        }
+        if let Some(command) = command.given() {
+            check_placeholders(command, findings);
+        }
+    }
+}
+
+/// A misspelt placeholder would reach the program as it is written.
+fn check_placeholders(command: &Located<Argv>, findings: &mut Findings<'_>) {
+    for word in &command.value.0 {
+        let named = word.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+        for name in named.filter(|name| !PLACEHOLDERS.contains(name)) {
+            let nearest = suggest::did_you_mean(suggest::nearest(name, PLACEHOLDERS));
+            let diagnostic = findings.error(&command.at, format!("there is no placeholder `{{{name}}}`"));
+            diagnostic.allow(PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(", "));
+            diagnostic.suggestion = nearest;
+        }
+    }
+}
+
+fn check_mysql_lock(keys: &FreezeKeys, findings: &mut Findings<'_>) {
+    let is_mysql = keys.application.get().is_none_or(|it| *it == Application::Mysql);
+    if let Some(lock) = keys.mysql_lock.given().filter(|it| !is_mysql && it.value != MysqlLock::EveryEngine) {
+        findings.error(&lock.at, "only `application = \"mysql\"` is held by it").suggest("leave it out");
+    }
+}
+
+fn check_instance(keys: &FreezeKeys, findings: &mut Findings<'_>) {
+    if let (Some(instance), Some(Via::Ssm | Via::Command)) = (keys.instance.given(), keys.via.get()) {
+        findings.error(&instance.at, "only `via = \"local\"` freezes one certain instance").suggest("leave it out");
+    }
+}
+
+fn budget(keys: &FreezeKeys) -> Option<SignedDuration> {
+    match (&keys.budget, keys.via.get()?) {
+        (Field::Wrong, _) => None,
+        (Field::Given(budget) | Field::Default(budget), _) => Some(budget.value.0),
+        (Field::Absent, Via::Ssm) => Some(BUDGET_SSM_DEFAULT),
+        (Field::Absent, Via::Local | Via::Command) => Some(BUDGET_DEFAULT),
+    }
+}
+
+fn check_times(keys: &FreezeKeys, budget: Option<SignedDuration>, table: &At, findings: &mut Findings<'_>) {
+    let (Some(budget), Some(lock_wait)) = (budget, keys.lock_wait.located()) else { return };
+    if budget <= lock_wait.value.0 {
+        let at = keys.lock_wait.given().map(|it| &it.at).or(keys.budget.given().map(|it| &it.at)).unwrap_or(table);
         findings.error(at, "`lock_wait` must be less than `budget`, or waiting alone would use it up");
+    }
+}
+
+fn check_connection(keys: &FreezeKeys, table: &At, findings: &mut Findings<'_>) {
+    match (keys.application.get(), &keys.connection) {
+        (Some(Application::None), Field::Given(connection)) => {
+            findings
+                .error(&connection.at, "a connection without an application")
+                .suggest("say which `application` it is for");
+        }
+        (Some(application), Field::Absent) if *application != Application::None => {
+            findings
+                .error(&inside(table, "connection"), "missing")
+                .suggest("say where the application's address is found, such as `{ credential = \"database-url\" }`");
+        }
+        _ => {}
     }
 }
 

@@ -22,7 +22,7 @@ use crate::value::table::{Entry, Named};
 use crate::value::text::SoughtTag;
 
 /// What amikeep sets itself, and may have to set later: the grade, and an operator's pin.
-const OWN_TAGS: [&str; 10] = [
+const OWN_TAGS: [&str; 11] = [
     tags::OWNER,
     tags::POLICY,
     tags::INSTANCE,
@@ -31,6 +31,7 @@ const OWN_TAGS: [&str; 10] = [
     tags::CLASS,
     tags::MODE,
     tags::GRADE,
+    tags::POSITION,
     tags::PIN,
     tags::NAME,
 ];
@@ -98,7 +99,7 @@ fn check_references(keys: &PolicyKeys, others: &Others<'_>, findings: &mut Findi
     let allowed = keys.class_tag_allows.get().into_iter().flat_map(|allowed| &allowed.0);
     for class in keys.class.located().into_iter().chain(allowed) {
         others.known.check_class(class, findings);
-        refuse_freeze(class, others.classes, findings);
+        check_freeze_named(class, others.classes, findings);
     }
 }
 
@@ -115,11 +116,13 @@ fn check_accounts_differ(keys: &PolicyKeys, others: &Others<'_>, findings: &mut 
 }
 
 /// A policy that would fail every night must not look accepted.
-fn refuse_freeze(class: &Located<ClassName>, classes: &BTreeMap<ClassName, Class>, findings: &mut Findings<'_>) {
+fn check_freeze_named(class: &Located<ClassName>, classes: &BTreeMap<ClassName, Class>, findings: &mut Findings<'_>) {
     let name = &class.value;
-    if classes.get(name).is_some_and(|class| class.consistency == Consistency::Freeze) {
-        findings.error(&class.at, format!("class `{name}` asks for freeze, which is not built yet")).suggest(format!(
-            "choose another class, or set `consistency = \"reboot\"` or `\"no-reboot\"` in [classes.{name}]"
+    let lacks_freeze = |class: &Class| class.consistency == Consistency::Freeze && class.freeze.is_none();
+    if classes.get(name).is_some_and(lacks_freeze) {
+        findings.error(&class.at, format!("class `{name}` asks for a freeze and does not say which")).suggest(format!(
+            "add `freeze = \"NAME\"` to [classes.{name}] and a table [freezes.NAME] that says how the instance is held \
+             still; or set `consistency = \"reboot\"` or `\"no-reboot\"` in [classes.{name}]"
         ));
     }
 }

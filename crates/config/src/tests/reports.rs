@@ -524,22 +524,14 @@ fn a_reference_to_nothing_leads_to_the_nearest_name() {
     check(
         &with_tables("[classes.stateful]\nfreeze = \"mysql\"\nconsistency = \"freeze\"\n"),
         &expect![[r#"
-        error: policies.p.class: class `stateful` asks for freeze, which is not built yet
-         --> amikeep.toml:7:9
-          |
-        7 | class = "stateful"
-          |         ^^^^^^^^^^
-          |
-          = help: choose another class, or set `consistency = "reboot"` or `"no-reboot"` in [classes.stateful]
-
-        error: classes.stateful.freeze: there is no freeze `mysql`
-          --> amikeep.toml:12:10
-           |
-        12 | freeze = "mysql"
-           |          ^^^^^^^
-           |
-           = help: add a table [freezes.mysql]
-    "#]],
+            error: classes.stateful.freeze: there is no freeze `mysql`
+              --> amikeep.toml:12:10
+               |
+            12 | freeze = "mysql"
+               |          ^^^^^^^
+               |
+               = help: add a table [freezes.mysql]
+        "#]],
     );
 }
 
@@ -692,7 +684,7 @@ fn a_bad_id_says_what_is_allowed() {
             6 | [freezes.x_y]
               |          ^^^
               |
-              = help: add it, for example `via = "ssm"`
+              = help: add it, for example `via = "local"`
         "#]],
     );
 }
@@ -1069,50 +1061,181 @@ fn a_reboot_window_has_days_and_a_length() {
 }
 
 #[test]
-fn a_policy_that_asks_for_freeze_is_refused_as_not_built_yet() {
+fn a_class_that_asks_for_a_freeze_names_one() {
     check(
         &with_policy(&[("class", "\"critical\"")]),
         &expect![[r#"
-        error: policies.p.class: class `critical` asks for freeze, which is not built yet
+        error: policies.p.class: class `critical` asks for a freeze and does not say which
          --> amikeep.toml:7:9
           |
         7 | class = "critical"
           |         ^^^^^^^^^^
           |
-          = help: choose another class, or set `consistency = "reboot"` or `"no-reboot"` in [classes.critical]
+          = help: add `freeze = "NAME"` to [classes.critical] and a table [freezes.NAME] that says how the instance is held still; or set `consistency = "reboot"` or `"no-reboot"` in [classes.critical]
     "#]],
     );
     check(
         &with_policy(&[("class_tag_allows", "[\"critical\", \"stateless\"]")]),
         &expect![[r#"
-        error: policies.p.class_tag_allows[0]: class `critical` asks for freeze, which is not built yet
+        error: policies.p.class_tag_allows[0]: class `critical` asks for a freeze and does not say which
           --> amikeep.toml:11:21
            |
         11 | class_tag_allows = ["critical", "stateless"]
            |                     ^^^^^^^^^^
            |
-           = help: choose another class, or set `consistency = "reboot"` or `"no-reboot"` in [classes.critical]
+           = help: add `freeze = "NAME"` to [classes.critical] and a table [freezes.NAME] that says how the instance is held still; or set `consistency = "reboot"` or `"no-reboot"` in [classes.critical]
     "#]],
     );
     check(
         &with_tables("[classes.stateful]\nconsistency = \"freeze\"\n"),
         &expect![[r#"
-        error: policies.p.class: class `stateful` asks for freeze, which is not built yet
+        error: policies.p.class: class `stateful` asks for a freeze and does not say which
          --> amikeep.toml:7:9
           |
         7 | class = "stateful"
           |         ^^^^^^^^^^
           |
-          = help: choose another class, or set `consistency = "reboot"` or `"no-reboot"` in [classes.stateful]
+          = help: add `freeze = "NAME"` to [classes.stateful] and a table [freezes.NAME] that says how the instance is held still; or set `consistency = "reboot"` or `"no-reboot"` in [classes.stateful]
     "#]],
+    );
+    let named = "[classes.critical]\nfreeze = \"db\"\n[freezes.db]\nvia = \"local\"\nmounts = [\"/data\"]\n";
+    check(&(with_policy(&[("class", "\"critical\"")]) + named), &expect![[r#""#]]);
+}
+
+#[test]
+fn what_a_freeze_cannot_do_yet_is_refused() {
+    check(
+        &with_tables(
+            "[freezes.a]\nvia = \"ssm\"\nmounts = [\"/data\"]\n\
+             [freezes.b]\nvia = \"local\"\nmounts = [\"/data\"]\napplication = \"redis\"\nconnection = { env = \"URL\" }\n\
+             mysql_lock = \"read-lock\"\ncapture = \"snapshots\"\n",
+        ),
+        &expect![[r#"
+            error: freezes.a.via: freezing through Systems Manager is not part of this version
+              --> amikeep.toml:12:7
+               |
+            12 | via = "ssm"
+               |       ^^^^^
+               |
+               = help: run amikeep on the instance with `via = "local"`, or freeze it with `via = "command"`
+
+            error: freezes.b.mysql_lock: only `application = "mysql"` is held by it
+              --> amikeep.toml:19:14
+               |
+            19 | mysql_lock = "read-lock"
+               |              ^^^^^^^^^^^
+               |
+               = help: leave it out
+
+            error: freezes.b.capture: `capture = "snapshots"` is not part of this version
+              --> amikeep.toml:20:11
+               |
+            20 | capture = "snapshots"
+               |           ^^^^^^^^^^^
+               |
+               = help: leave it out: CreateImage takes the image then
+        "#]],
     );
 }
 
 #[test]
-fn a_freeze_class_that_no_policy_uses_is_accepted() {
+fn the_commands_of_a_freeze_are_checked() {
     check(
-        &with_tables("[classes.critical]\nfreeze = \"db\"\n[freezes.db]\nvia = \"ssm\"\nmounts = [\"/data\"]\n"),
-        &expect![[r#""#]],
+        &with_tables(
+            "[freezes.a]\nvia = \"command\"\nfreeze = [\"freeze\"]\n\
+             [freezes.b]\nvia = \"command\"\nfreeze = [\"/bin/f\", \"{instanceid}\"]\nthaw = [\"/bin/t\", \"{name}\"]\n\
+             devices = [\"dev sdf\"]\ninstance = \"i-0123456789abcdef0\"\n\
+             [freezes.c]\nvia = \"local\"\nmounts = [\"/x\"]\nfreeze = [\"/bin/f\"]\npre = [\"/bin/a\", \"b\"]\n\
+             post = [[\"/bin/a\"], [\"b\"], \"c\"]\n",
+        ),
+        &expect![[r#"
+            error: freezes.a.devices: missing
+              --> amikeep.toml:11:10
+               |
+            11 | [freezes.a]
+               |          ^
+               |
+               = help: with `via = "command"` nobody but you knows which volumes the command holds still: name their devices as EC2 shows them, such as `devices = ["/dev/sdf"]`
+
+            error: freezes.a.thaw: missing
+              --> amikeep.toml:11:10
+               |
+            11 | [freezes.a]
+               |          ^
+               |
+               = help: with `via = "command"` one program freezes and another thaws, so both are needed
+
+            error: freezes.a.freeze: not a program and its arguments
+              --> amikeep.toml:13:1
+               |
+            13 | freeze = ["freeze"]
+               | ^^^^^^
+               |
+               = note: allowed: a list of texts, the first of which is the absolute path of the program
+
+            error: freezes.b.freeze: there is no placeholder `{instanceid}`
+              --> amikeep.toml:16:1
+               |
+            16 | freeze = ["/bin/f", "{instanceid}"]
+               | ^^^^^^
+               |
+               = note: allowed: {instance_id}, {job_id}, {region}, {budget_seconds}, {not_after}
+               = help: did you mean `instance_id`?
+
+            error: freezes.b.thaw: there is no placeholder `{name}`
+              --> amikeep.toml:17:1
+               |
+            17 | thaw = ["/bin/t", "{name}"]
+               | ^^^^
+               |
+               = note: allowed: {instance_id}, {job_id}, {region}, {budget_seconds}, {not_after}
+
+            error: freezes.b.devices[0]: `dev sdf` is not a device name
+              --> amikeep.toml:18:12
+               |
+            18 | devices = ["dev sdf"]
+               |            ^^^^^^^^^
+               |
+               = note: allowed: the name by which EC2 shows the volume as attached, such as /dev/sdf
+
+            error: freezes.b.instance: only `via = "local"` freezes one certain instance
+              --> amikeep.toml:19:12
+               |
+            19 | instance = "i-0123456789abcdef0"
+               |            ^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: leave it out
+
+            error: freezes.c.freeze: a command that nothing would run
+              --> amikeep.toml:23:1
+               |
+            23 | freeze = ["/bin/f"]
+               | ^^^^^^
+               |
+               = help: set `via = "command"`, or leave it out; `pre` and `post` run beside any freeze
+
+            error: freezes.c.pre: a list of programs is expected, not one program
+              --> amikeep.toml:24:1
+               |
+            24 | pre = ["/bin/a", "b"]
+               | ^^^
+               |
+               = help: write one more pair of brackets: `[["/path/of/program", "argument"]]`
+
+            error: freezes.c.post[1]: not a program and its arguments
+              --> amikeep.toml:25:21
+               |
+            25 | post = [["/bin/a"], ["b"], "c"]
+               |                     ^^^^^
+               |
+               = note: allowed: a list of texts, the first of which is the absolute path of the program
+
+            error: freezes.c.post[2]: a list of a program and its arguments is expected, not a string
+              --> amikeep.toml:25:28
+               |
+            25 | post = [["/bin/a"], ["b"], "c"]
+               |                            ^^^
+        "#]],
     );
 }
 
@@ -1199,11 +1322,11 @@ fn a_class_whose_keys_do_not_fit_is_reported() {
 }
 
 #[test]
-fn a_freeze_is_checked_though_nothing_uses_it() {
+fn a_freeze_is_checked_as_a_whole() {
     check(
         &with_tables(
-            "[freezes.a]\nvia = \"ssm\"\nbudget = \"5s\"\n\
-             [freezes.b]\nvia = \"command\"\npre = [\"freeze\"]\n\
+            "[freezes.a]\nvia = \"local\"\nbudget = \"5s\"\n\
+             [freezes.b]\nvia = \"local\"\nmounts = [\"/x\"]\napplication = \"redis\"\nlock_wait = \"20s\"\n\
              [freezes.c]\nvia = \"ssh\"\nmounts = [\"data\", \"/x\", \"/x\"]\napplication = \"postgres\"\n\
              connection = {}\nbudget = \"5m\"\n\
              [freezes.d]\nvia = \"local\"\nmounts = [\"/x\"]\nconnection = { env = \"A\", file = \"/b\" }\n",
@@ -1223,81 +1346,79 @@ fn a_freeze_is_checked_though_nothing_uses_it() {
             13 | budget = "5s"
                |          ^^^^
 
-            error: freezes.b.post: missing
+            error: freezes.b.connection: missing
               --> amikeep.toml:14:10
                |
             14 | [freezes.b]
                |          ^
                |
-               = help: with `via = "command"` the program of `pre` freezes and that of `post` thaws, so both are needed
+               = help: say where the application's address is found, such as `{ credential = "database-url" }`
 
-            error: freezes.b.pre: not a program and its arguments
-              --> amikeep.toml:16:1
+            error: freezes.b.lock_wait: `lock_wait` must be less than `budget`, or waiting alone would use it up
+              --> amikeep.toml:18:13
                |
-            16 | pre = ["freeze"]
-               | ^^^
-               |
-               = note: allowed: a list of texts, the first of which is the absolute path of the program
+            18 | lock_wait = "20s"
+               |             ^^^^^
 
             error: freezes.c.via: `ssh` is not a way to reach the instance
-              --> amikeep.toml:18:7
+              --> amikeep.toml:20:7
                |
-            18 | via = "ssh"
+            20 | via = "ssh"
                |       ^^^^^
                |
                = note: allowed: local, ssm, command
 
             error: freezes.c.mounts[0]: `data` is not an absolute path
-              --> amikeep.toml:19:11
+              --> amikeep.toml:21:11
                |
-            19 | mounts = ["data", "/x", "/x"]
+            21 | mounts = ["data", "/x", "/x"]
                |           ^^^^^^
                |
                = note: allowed: a path that begins with /, so that it is the same file from every directory
 
             error: freezes.c.mounts[2]: listed twice
-              --> amikeep.toml:19:25
+              --> amikeep.toml:21:25
                |
-            19 | mounts = ["data", "/x", "/x"]
+            21 | mounts = ["data", "/x", "/x"]
                |                         ^^^^
 
             error: freezes.c.application: `postgres` is not an application
-              --> amikeep.toml:20:15
+              --> amikeep.toml:22:15
                |
-            20 | application = "postgres"
+            22 | application = "postgres"
                |               ^^^^^^^^^^
                |
                = note: allowed: none, mysql, postgresql, redis
                = help: did you mean `postgresql`?
 
             error: freezes.c.connection: one place for credentials is expected, none is given
-              --> amikeep.toml:21:1
+              --> amikeep.toml:23:1
                |
-            21 | connection = {}
+            23 | connection = {}
                | ^^^^^^^^^^
                |
                = note: allowed: credential, file or env
 
             error: freezes.c.budget: `5m` is too long
-              --> amikeep.toml:22:10
+              --> amikeep.toml:24:10
                |
-            22 | budget = "5m"
+            24 | budget = "5m"
                |          ^^^^
                |
                = note: allowed: 1s to 2m
 
             error: freezes.d.connection: one place for credentials is expected, more than one is given
-              --> amikeep.toml:26:1
+              --> amikeep.toml:28:1
                |
-            26 | connection = { env = "A", file = "/b" }
+            28 | connection = { env = "A", file = "/b" }
                | ^^^^^^^^^^
                |
                = note: allowed: credential, file or env
 
             error: freezes.d.connection: a connection without an application
-              --> amikeep.toml:26:1
+              --> amikeep.toml:28:1
                |
-            26 | connection = { env = "A", file = "/b" }
+            28 | connection = { env = "A", file = "/b" }
                | ^^^^^^^^^^
                |
                = help: say which `application` it is for
@@ -1446,13 +1567,13 @@ tags     = { \"aws:team\" = \"x\" }
               = note: allowed: default
               = help: did you mean `default`?
 
-            error: policies.db.class: class `critical` asks for freeze, which is not built yet
+            error: policies.db.class: class `critical` asks for a freeze and does not say which
               --> amikeep.toml:10:12
                |
             10 | class    = "critical"
                |            ^^^^^^^^^^
                |
-               = help: choose another class, or set `consistency = "reboot"` or `"no-reboot"` in [classes.critical]
+               = help: add `freeze = "NAME"` to [classes.critical] and a table [freezes.NAME] that says how the instance is held still; or set `consistency = "reboot"` or `"no-reboot"` in [classes.critical]
 
             error: policies.db.schedule: `0 25 * * *` is not a schedule: hour: `25` is not a number from 0 to 23
               --> amikeep.toml:11:12
@@ -1508,16 +1629,16 @@ fn too_many_tags_are_refused_before_ec2_refuses_the_image() {
     let file = |n: usize| {
         with_policy(&[("tags", &format!("{{ Name = \"n\", {} }}", tags(n))), ("copy_tags", "[\"T0\", \"Team\"]")])
     };
-    assert_eq!(report(&file(39)), "");
-    let refused = report(&file(40));
+    assert_eq!(report(&file(38)), "");
+    let refused = report(&file(39));
     let lines: Vec<&str> = refused.lines().filter(|line| !line.contains("Name =")).collect();
     expect![[r#"
-        error: policies.p.tags: `tags` and `copy_tags` make 41 different tags, and EC2 would refuse the image
+        error: policies.p.tags: `tags` and `copy_tags` make 40 different tags, and EC2 would refuse the image
           --> amikeep.toml:11:1
            |
            | ^^^^
            |
-           = note: allowed: 40: EC2 takes 50, of which amikeep needs 10"#]]
+           = note: allowed: 39: EC2 takes 50, of which amikeep needs 11"#]]
     .assert_eq(&lines.join("\n"));
 }
 

@@ -6,8 +6,9 @@ use amikeep_domain::class::{AsgReboot, Consistency, IfBlocked};
 use amikeep_domain::policy::Enabled;
 use jiff::SignedDuration;
 
+use crate::Listen;
 use crate::tests::{accepted, config, with_policy, with_tables};
-use crate::{Application, Connection, Listen, Via};
+use amikeep_domain::freeze::{Application, CaptureBy, Commands, Connection, Via};
 
 #[test]
 fn what_is_left_out_has_the_default_of_the_contract() {
@@ -31,7 +32,7 @@ fn what_is_left_out_has_the_default_of_the_contract() {
     assert_eq!((policy.enabled, policy.max_deletes), (Enabled::Yes, None));
     assert!(policy.class_tag_allows.is_empty() && policy.copy_tags.is_empty() && policy.tags.is_empty());
     assert_eq!(config.policy_set.classes, amikeep_domain::class::built_in());
-    assert!(config.freezes.is_empty());
+    assert!(config.policy_set.freezes.is_empty());
 }
 
 #[test]
@@ -145,18 +146,31 @@ fn a_class_of_the_file_changes_a_built_in_one_or_adds_another() {
 }
 
 #[test]
-fn a_freeze_is_read_though_nothing_uses_it_yet() {
-    let text = with_tables(
-        "[classes.critical]\nfreeze = \"db\"\n[freezes.db]\nvia = \"local\"\nmounts = [\"/data\"]\napplication = \"mysql\"\n\
-         connection = { file = \"/etc/my.cnf\" }\npre = [\"/bin/a\", \"x\", \"x\"]\nbudget = \"20s\"\n",
-    );
+fn a_freeze_is_read_with_its_defaults() {
+    let text = with_policy(&[("class", "\"critical\"")])
+        + "[classes.critical]\nfreeze = \"db\"\n[freezes.db]\nvia = \"local\"\nmounts = [\"/data\", \"/log\"]\n\
+           application = \"redis\"\nconnection = { file = \"/etc/redis-url\" }\npre = [[\"/bin/a\", \"x\", \"x\"], [\"/bin/b\"]]\n";
     let config = config(&text);
-    let freeze = config.freezes.values().next().unwrap();
-    assert_eq!((freeze.via, freeze.application), (Via::Local, Application::Mysql));
-    assert_eq!(freeze.connection, Some(Connection::File("/etc/my.cnf".into())));
-    assert_eq!(freeze.pre.as_ref().map(Vec::len), Some(3));
-    assert_eq!((freeze.budget.as_secs(), freeze.lock_wait.as_secs()), (20, 5));
-    assert!(config.policy_set.classes[&"critical".parse().unwrap()].freeze.is_some());
+    let freeze = config.policy_set.freezes.values().next().unwrap();
+    assert_eq!((freeze.via, freeze.application), (Via::Local, Application::Redis));
+    assert_eq!(freeze.connection, Some(Connection::File("/etc/redis-url".into())));
+    assert_eq!(freeze.pre.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!((freeze.budget.as_secs(), freeze.lock_wait.as_secs()), (10, 5));
+    assert_eq!((freeze.post.len(), freeze.command_limit.as_secs(), freeze.capture), (0, 30, CaptureBy::Image));
+    let class = &config.policy_set.classes[&"critical".parse().unwrap()];
+    assert_eq!(class.freeze.as_ref(), Some(&freeze.name));
+}
+
+#[test]
+fn a_freeze_by_commands_has_both_and_its_devices() {
+    let text = with_tables(
+        "[freezes.db]\nvia = \"command\"\nfreeze = [\"/usr/bin/ssh\", \"root@{instance_id}\", \"freeze\"]\n\
+         thaw = [\"/usr/bin/ssh\", \"{instance_id}\"]\ndevices = [\"/dev/sdf\"]\nbudget = \"45s\"\n",
+    );
+    let freeze = config(&text).policy_set.freezes.into_values().next().unwrap();
+    let Commands { freeze: by, thaw } = freeze.commands.unwrap();
+    assert_eq!((by.len(), thaw[1].as_str()), (3, "{instance_id}"));
+    assert_eq!((freeze.devices, freeze.budget.as_secs()), (vec!["/dev/sdf".to_owned()], 45));
 }
 
 #[test]

@@ -18,6 +18,35 @@ pub(crate) struct OneOrMore<T>(pub(crate) Vec<Located<T>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Argv(pub(crate) Vec<String>);
 
+/// Programs with their arguments, in order. One may be listed twice: it runs twice then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Programs(pub(crate) Vec<Vec<String>>);
+
+impl Value for Programs {
+    fn schema() -> Json {
+        json!({ "type": "array", "items": Argv::schema() })
+    }
+
+    fn read(node: &Node<'_, '_>, findings: &mut Findings<'_>) -> Option<Self> {
+        let DeValue::Array(array) = node.value else {
+            wrong_type(node, "a list of programs, each a list with its arguments,", findings);
+            return None;
+        };
+        if !array.is_empty() && array.iter().all(|item| matches!(item.get_ref(), DeValue::String(_))) {
+            findings
+                .error(&node.at, "a list of programs is expected, not one program")
+                .suggest("write one more pair of brackets: `[[\"/path/of/program\", \"argument\"]]`");
+            return None;
+        }
+        let read = |(index, item): (usize, &toml::Spanned<DeValue<'_>>)| {
+            let at = node.at.item(index, item.span());
+            Argv::read(&Node { value: item.get_ref(), at }, findings).map(|argv| argv.0)
+        };
+        let programs: Vec<Option<Vec<String>>> = array.iter().enumerate().map(read).collect();
+        programs.into_iter().collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
 impl<T: Value + PartialEq> Value for Several<T> {
     fn schema() -> Json {
         json!({ "type": "array", "items": T::schema(), "uniqueItems": true })

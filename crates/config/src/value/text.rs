@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use amikeep_domain::class::{Consistency, IfBlocked};
+use amikeep_domain::freeze::{Application, CaptureBy, MysqlLock, Via};
 use amikeep_domain::id::{
     AccountId, AccountName, ClassName, FreezeName, InstanceId, InvalidId, Owner, PolicyName, Region,
 };
@@ -10,7 +11,6 @@ use amikeep_domain::pattern::Pattern;
 use amikeep_domain::tags;
 use serde_json::{Value as Json, json};
 
-use crate::config::{Application, Via};
 use crate::suggest;
 use crate::value::{Refusal, Text};
 
@@ -71,6 +71,8 @@ words! {
     IfBlocked, "an answer to a blocked mode";
     Via, "a way to reach the instance";
     Application, "an application";
+    CaptureBy, "a way to take the image";
+    MysqlLock, "a way to hold MySQL";
 }
 
 fn not_a_word(text: &str, expected: &str, words: &[&str]) -> Refusal {
@@ -93,6 +95,27 @@ impl Text for NonEmpty {
     fn parse(text: &str) -> Result<Self, Refusal> {
         if text.trim().is_empty() {
             return Err(Refusal::new("is empty").suggest(Some("give it a value, or leave the key out".to_owned())));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The name of a device in an instance's block device mapping: `/dev/sdf`, `xvdb`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceName(pub(crate) String);
+
+impl Text for DeviceName {
+    const EXPECTED: &'static str = "a device name in quotes";
+
+    fn constraints() -> Json {
+        json!({ "pattern": "^[A-Za-z0-9/_-]+$" })
+    }
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let is_known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-');
+        if text.is_empty() || !text.bytes().all(is_known) {
+            return Err(Refusal::new(format!("`{text}` is not a device name"))
+                .allow("the name by which EC2 shows the volume as attached, such as /dev/sdf"));
         }
         Ok(Self(text.to_owned()))
     }

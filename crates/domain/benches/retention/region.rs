@@ -75,6 +75,7 @@ fn policy_set() -> PolicySet {
         owner: parsed("bench"),
         policies: BTreeMap::from([(policy.name.clone(), policy)]),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: BTreeMap::from([(account_name(), rules)]),
         prune_schedule: Schedule::parse("30 * * * *", "UTC").expect("a schedule"),
         history_keep: SignedDuration::from_hours(400 * 24),

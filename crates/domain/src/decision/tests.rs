@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::class::{RebootWindow, built_in};
-use crate::fixture::{at, instance, policy};
+use crate::fixture::{at, freeze, instance, policy};
 use crate::instance::AUTO_SCALING_TAG;
 use jiff::civil::{Time, Weekday};
 
@@ -10,6 +10,7 @@ use jiff::civil::{Time, Weekday};
 struct Row {
     policy: Policy,
     classes: BTreeMap<ClassName, Class>,
+    freezes: BTreeMap<FreezeName, Freeze>,
     instance: Instance,
     asked: Option<Consistency>,
     now: Timestamp,
@@ -20,7 +21,8 @@ impl Row {
         let mut policy = policy("nightly");
         policy.class = class.parse().unwrap();
         let now = at("2026-11-22T02:00:00Z");
-        Self { policy, classes: built_in(), instance: instance(1), asked: None, now }
+        let freezes = BTreeMap::from([("db".parse().unwrap(), freeze("db"))]);
+        Self { policy, classes: built_in(), freezes, instance: instance(1), asked: None, now }
     }
 
     fn state(mut self, state: InstanceState) -> Self {
@@ -53,6 +55,7 @@ impl Row {
         decide(&Question {
             policy: &self.policy,
             classes: &self.classes,
+            freezes: &self.freezes,
             facts: Facts::Seen(&self.instance),
             window: self.policy.start_window(&self.instance.id, scheduled_at),
             asked: self.asked,
@@ -85,7 +88,7 @@ fn every_built_in_class_gets_the_mode_of_the_contract() {
         ("golden-image", "reboot clean: class golden-image"),
         ("production-migration", "reboot clean: class production-migration"),
         ("regulated", "reboot clean: class regulated"),
-        ("critical", "fail: freeze_not_built"),
+        ("critical", "fail: freeze_missing"),
         ("development", "no-reboot crash: class development"),
         ("stateless", "no-reboot crash: class stateless"),
         ("always-on", "no-reboot crash: class always-on"),
@@ -116,7 +119,9 @@ fn an_instance_that_is_gone_is_skipped() {
     let row = Row::new("stateful");
     let window = row.policy.start_window(&row.instance.id, row.now);
     let (policy, classes) = (&row.policy, &row.classes);
-    let decision = decide(&Question { policy, classes, facts: Facts::Gone, window, asked: None, now: row.now });
+    let freezes = &row.freezes;
+    let decision =
+        decide(&Question { policy, classes, freezes, facts: Facts::Gone, window, asked: None, now: row.now });
     assert_eq!(decision, Decision::Skip(SkipReason::Vanished));
 }
 
@@ -251,4 +256,55 @@ fn an_operator_may_ask_for_another_mode() {
     assert_eq!(row.line(), "no-reboot crash: asked for by the operator");
     let row = Row::new("development").asked(Consistency::Reboot);
     assert_eq!(row.line(), "reboot clean: asked for by the operator");
+}
+
+fn frozen(if_blocked: IfBlocked) -> impl FnOnce(&mut Class) {
+    move |class| {
+        class.freeze = Some("db".parse().unwrap());
+        class.consistency = Consistency::Freeze;
+        class.if_blocked = if_blocked;
+    }
+}
+
+#[test]
+fn a_class_with_a_freeze_is_held_still_and_accepts_less_only_if_it_says_so() {
+    for (class, if_blocked, want) in [
+        ("critical", IfBlocked::Fail, Some(Grade::Filesystem)),
+        ("critical", IfBlocked::Wait, Some(Grade::Filesystem)),
+        ("critical", IfBlocked::NoReboot, None),
+        ("regulated", IfBlocked::NoReboot, Some(Grade::Filesystem)),
+    ] {
+        let Decision::Capture(capture) = Row::new(class).class(frozen(if_blocked)).decide() else { panic!("{class}") };
+        assert_eq!((capture.mode, capture.expected), (Consistency::Freeze, Grade::Filesystem), "{class}");
+        assert_eq!(capture.grade_min, want, "{class} {if_blocked:?}");
+        let order = capture.hold.unwrap();
+        assert_eq!(order.if_blocked == IfBlocked::NoReboot, want.is_none(), "{class} {if_blocked:?}");
+    }
+}
+
+#[test]
+fn a_stopped_instance_needs_no_freeze() {
+    let row = Row::new("critical").class(frozen(IfBlocked::Fail)).state(InstanceState::Stopped);
+    let Decision::Capture(capture) = row.decide() else { panic!() };
+    assert_eq!((capture.mode, capture.expected, capture.hold), (Consistency::NoReboot, Grade::Offline, None));
+}
+
+#[test]
+fn an_instance_that_cannot_be_held_still_is_blocked_like_any_other() {
+    let window = StartWindow { start_at: at("2026-11-22T02:00:00Z"), start_by: at("2026-11-22T02:30:00Z") };
+    let class: ClassName = "critical".parse().unwrap();
+    let now = at("2026-11-22T02:15:00Z");
+    let ask = |if_blocked, now| {
+        let order = HoldOrder { freeze: freeze("db"), if_blocked };
+        decide_not_held(&order, &class, window, "`/data` is not there", now)
+    };
+    let NotHeld::FallBack(reason) = ask(IfBlocked::NoReboot, now) else { panic!() };
+    assert!(reason.to_string().starts_with("the instance could not be held still: `/data` is not there"), "{reason}");
+    let NotHeld::Wait { retry_at, .. } = ask(IfBlocked::Wait, now) else { panic!() };
+    assert_eq!(retry_at, at("2026-11-22T02:25:00Z"));
+    // The window would have closed by then.
+    for (if_blocked, now) in [(IfBlocked::Wait, at("2026-11-22T02:25:00Z")), (IfBlocked::Fail, now)] {
+        let NotHeld::Fail(error) = ask(if_blocked, now) else { panic!() };
+        assert_eq!(error.code, "freeze_failed");
+    }
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::decision::{JobError, SkipReason};
+use crate::freeze::{Held, Proof};
 use crate::grade::Grade;
-use crate::id::{ClassName, ImageId, JobId};
+use crate::id::{ClassName, FreezeName, ImageId, JobId};
 use crate::job::{Capturing, Finished, Intent, Job, JobState, OfflineProof, Pending, StateName};
 
 /// What happens to a job. Each is a row of its history.
@@ -22,6 +23,30 @@ pub enum JobEvent {
     /// It could start, but for something else that must end first.
     Waiting {
         /// What for, in words.
+        reason: String,
+    },
+    /// A hold is being made ready.
+    Holding {
+        /// The recipe.
+        freeze: FreezeName,
+    },
+    /// The instance could not be held still, and nothing was sent.
+    NotHeld {
+        /// Why, in words.
+        reason: String,
+    },
+    /// A step of a hold, written down after its end with the time at which it was done.
+    HoldStep {
+        /// Which.
+        step: HoldStep,
+        /// What came of it, in words.
+        detail: String,
+    },
+    /// A hold is over.
+    Held(Box<Held>),
+    /// A command that had to run after a hold failed, so that the hold proves nothing.
+    HookFailed {
+        /// Which, and how.
         reason: String,
     },
     /// The intent is being committed.
@@ -77,6 +102,49 @@ pub enum JobEvent {
     Skipped(SkipReason),
 }
 
+/// A step of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldStep {
+    /// The commands before it.
+    Pre,
+    /// The application stood still.
+    Locked,
+    /// A mount was frozen.
+    Frozen,
+    /// EC2 was asked for the image.
+    Sent,
+    /// EC2 answered.
+    Answered,
+    /// A snapshot of every volume was seen.
+    Seen,
+    /// A mount was thawed.
+    Thawed,
+    /// The application went on.
+    Released,
+    /// The commands after it.
+    Post,
+    /// Something froze is thawed after a crash.
+    Recovered,
+}
+
+impl HoldStep {
+    /// The word that history shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pre => "pre",
+            Self::Locked => "locked",
+            Self::Frozen => "frozen",
+            Self::Sent => "sent",
+            Self::Answered => "answered",
+            Self::Seen => "snapshots-seen",
+            Self::Thawed => "thawed",
+            Self::Released => "released",
+            Self::Post => "post",
+            Self::Recovered => "recovered",
+        }
+    }
+}
+
 impl JobEvent {
     /// The word that history shows.
     pub fn as_str(&self) -> &'static str {
@@ -84,6 +152,11 @@ impl JobEvent {
             Self::Started => "started",
             Self::Deferred { .. } => "deferred",
             Self::Waiting { .. } => "waiting",
+            Self::Holding { .. } => "holding",
+            Self::NotHeld { .. } => "not-held",
+            Self::HoldStep { step, .. } => step.as_str(),
+            Self::Held(_) => "held",
+            Self::HookFailed { .. } => "hook-failed",
             Self::Intended { .. } => "intended",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::NameInUse => "name-in-use",
@@ -108,7 +181,13 @@ impl JobEvent {
             Self::Intended { class, intent } => {
                 format!("{} as {} ({class}: {})", intent.name, intent.mode, intent.reason)
             }
-            Self::Waiting { reason } | Self::OutcomeUnknown { reason } => reason.clone(),
+            Self::Waiting { reason }
+            | Self::OutcomeUnknown { reason }
+            | Self::NotHeld { reason }
+            | Self::HookFailed { reason } => reason.clone(),
+            Self::Holding { freeze } => freeze.to_string(),
+            Self::HoldStep { detail, .. } => detail.clone(),
+            Self::Held(held) => describe_held(held),
             Self::Accepted { image } | Self::Adopted { image } => image.to_string(),
             Self::OfflineChecked { still_stopped: true } => "the instance was still stopped".to_owned(),
             Self::OfflineChecked { still_stopped: false } => "the instance had been started".to_owned(),
@@ -117,6 +196,15 @@ impl JobEvent {
             Self::Failed(error) => format!("{}: {}", error.code, error.message),
             Self::Skipped(reason) => reason.as_str().to_owned(),
         }
+    }
+}
+
+fn describe_held(held: &Held) -> String {
+    let stall =
+        held.stall.map_or("nothing was frozen".to_owned(), |it| format!("writes stalled {} ms", it.as_millis()));
+    match held.doubt() {
+        None => format!("{stall}; proved"),
+        Some(why) => format!("{stall}; not proved: {why}"),
     }
 }
 
@@ -142,7 +230,14 @@ impl Job {
             JobEvent::Intended { class, intent } => {
                 self.class = class.clone();
                 self.intent = Some(intent.clone());
+                self.hold = None;
                 self.attempts += 1;
+            }
+            JobEvent::Held(held) => self.hold = Some(Held::clone(held)),
+            JobEvent::HookFailed { reason } => {
+                if let Some(held) = &mut self.hold {
+                    held.proof = Proof::Unproved { why: reason.clone() };
+                }
             }
             JobEvent::ImageFailed { .. } => self.number = self.number.next(),
             _ => {}
@@ -161,6 +256,13 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
         (S::Queued { .. } | S::Preparing | S::Holding | S::Capturing(_), JobEvent::Deferred { retry_at, reason }) => {
             S::Queued { retry_at: Some(*retry_at), waiting_for: Some(reason.clone()) }
         }
+        // Whoever says that it was not held did it himself, and knows that nothing was sent.
+        (S::Preparing, JobEvent::Holding { .. }) | (S::Holding | S::Capturing(_), JobEvent::NotHeld { .. }) => {
+            S::Holding
+        }
+        (state @ (S::Holding | S::Capturing(_) | S::Pending(_)), JobEvent::HoldStep { .. })
+        | (state @ (S::Capturing(_) | S::Pending(_)), JobEvent::HookFailed { .. })
+        | (state @ S::Capturing(_), JobEvent::Held(_)) => state,
         (S::Preparing | S::Holding, JobEvent::Intended { .. }) => {
             S::Capturing(Capturing { unknown_since: None, name_in_use: false })
         }

@@ -21,7 +21,7 @@ pub enum JobState {
     },
     /// Facts are fresh and the decision is being taken.
     Preparing,
-    /// The instance is being held still. Entered from the freeze issue on.
+    /// All that a hold needs is being made ready; nothing is frozen, and nothing was sent.
     Holding,
     /// The intent is committed; the outcome is unknown until EC2 tells.
     Capturing(Capturing),

@@ -6,6 +6,7 @@ use super::*;
 use crate::class::Consistency;
 use crate::decision::{JobError, SkipReason};
 use crate::fixture::{at, job, policy};
+use crate::freeze::{Held, Proof};
 
 fn image(n: u8) -> ImageId {
     format!("ami-{n:017x}").parse().unwrap()
@@ -23,6 +24,7 @@ fn intent(expected: Grade) -> Intent {
         instance_store_disks: None,
         launched_at: at("2026-01-01T00:00:00Z"),
         deadline: SignedDuration::from_hours(24),
+        hold: None,
         recorded_at: at("2026-11-22T02:00:00Z"),
     }
 }
@@ -35,6 +37,21 @@ fn finished() -> Finished {
 fn pending(offline: OfflineProof) -> JobState {
     let accepted_at = at("2026-11-22T02:00:01Z");
     JobState::Pending(Pending { image: image(1), accepted_at, stalled: false, offline })
+}
+
+fn held() -> Held {
+    Held {
+        freeze: "db".parse().unwrap(),
+        grade: Grade::Filesystem,
+        proof: Proof::Proved,
+        mounts: Vec::new(),
+        volumes: Vec::new(),
+        held_from: None,
+        held_until: None,
+        stall: None,
+        locked: None,
+        position: Vec::new(),
+    }
 }
 
 fn error() -> JobError {
@@ -62,6 +79,11 @@ fn events() -> Vec<JobEvent> {
         JobEvent::Started,
         JobEvent::Deferred { retry_at, reason: "throttled".to_owned() },
         JobEvent::Waiting { reason: "overlap".to_owned() },
+        JobEvent::Holding { freeze: "db".parse().unwrap() },
+        JobEvent::NotHeld { reason: "busy".to_owned() },
+        JobEvent::HoldStep { step: HoldStep::Thawed, detail: String::new() },
+        JobEvent::Held(Box::new(held())),
+        JobEvent::HookFailed { reason: "`/bin/resume` exited with 1".to_owned() },
         JobEvent::Intended { class: "stateful".parse().unwrap(), intent: intent(Grade::Clean) },
         JobEvent::OutcomeUnknown { reason: "timeout".to_owned() },
         JobEvent::NameInUse,
@@ -100,6 +122,11 @@ fn every_event_in_every_state_is_decided() {
         started         queued -> preparing
         deferred        queued -> queued, preparing -> queued, holding -> queued, capturing -> queued
         waiting         queued -> queued
+        holding         preparing -> holding
+        not-held        holding -> holding, capturing -> holding
+        thawed          holding -> holding, capturing -> capturing, pending -> pending
+        held            capturing -> capturing
+        hook-failed     capturing -> capturing, pending -> pending
         intended        preparing -> capturing, holding -> capturing
         outcome-unknown capturing -> capturing
         name-in-use     capturing -> capturing
@@ -158,4 +185,19 @@ fn only_an_image_of_a_stopped_instance_waits_for_its_proof() {
         let JobState::Pending(pending) = job.state else { panic!("{expected}") };
         assert_eq!(pending.offline, want, "{expected}");
     }
+}
+
+#[test]
+fn a_hold_belongs_to_the_intent_it_was_for_and_a_failed_hook_takes_its_proof_away() {
+    let now = at("2026-11-22T02:00:01Z");
+    let capturing = JobState::Capturing(Capturing { unknown_since: None, name_in_use: false });
+    let job = in_state(capturing).apply(&JobEvent::Held(Box::new(held())), now).unwrap();
+    assert_eq!(job.hold.as_ref().and_then(Held::doubt), None);
+    let failed = JobEvent::HookFailed { reason: "`/bin/resume` exited with 1".to_owned() };
+    let failed = job.clone().apply(&failed, now).unwrap();
+    assert_eq!(failed.hold.as_ref().and_then(Held::doubt), Some("`/bin/resume` exited with 1"));
+    // Tried again, it has to be held again.
+    let again = Job { state: JobState::Holding, ..job };
+    let intended = JobEvent::Intended { class: "critical".parse().unwrap(), intent: intent(Grade::Filesystem) };
+    assert_eq!(again.apply(&intended, now).unwrap().hold, None);
 }

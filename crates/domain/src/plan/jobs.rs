@@ -12,7 +12,7 @@ use crate::grade::Grade;
 use crate::id::{AccountId, AccountName, InstanceId, JobId, Region};
 use crate::image_name::ImageName;
 use crate::instance::Instance;
-use crate::job::{Intent, Job, JobEvent, JobKey, JobState, Pending, Trigger};
+use crate::job::{IntendedHold, Intent, Job, JobEvent, JobKey, JobState, Pending, Trigger};
 use crate::pause::pause_at;
 use crate::plan::observe::{Needs, may_read};
 use crate::plan::{
@@ -308,6 +308,7 @@ fn plan_start(inputs: &PlanInputs<'_>, job: &Job, needs: &mut Needs, plan: &mut 
     let question = Question {
         policy,
         classes: &inputs.policy_set.classes,
+        freezes: &inputs.policy_set.freezes,
         facts,
         window: job.window,
         asked: job.asked,
@@ -380,7 +381,20 @@ fn request_action(
         instance_store_disks: instance.instance_store_disks,
         launched_at: instance.launched_at,
         deadline: policy.deadline,
+        hold: capture.hold.as_ref().map(|order| IntendedHold {
+            freeze: order.freeze.name.clone(),
+            mounts: order.freeze.mounts.clone(),
+            budget: order.freeze.budget,
+        }),
         recorded_at: inputs.now,
     };
-    RequestAction { job: job.id, account: job.account_name.clone(), class: capture.class, intent, tags }
+    RequestAction {
+        job: job.id,
+        key: key.clone(),
+        account: job.account_name.clone(),
+        class: capture.class,
+        intent,
+        tags,
+        hold: capture.hold,
+    }
 }

@@ -366,6 +366,7 @@ fn intent() -> Intent {
         instance_store_disks: None,
         launched_at: at("2026-01-01T00:00:00Z"),
         deadline: minutes(24 * 60),
+        hold: None,
         recorded_at: at("2026-11-21T02:00:00Z"),
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use amikeep_cloud::{ImageState, SeenImage, SeenSnapshot};
 use amikeep_domain::class::Consistency;
-use amikeep_domain::decision::JobError;
+use amikeep_domain::decision::{JobError, freeze_unproved};
 use amikeep_domain::grade::{Evidence, Grade};
-use amikeep_domain::id::SnapshotId;
+use amikeep_domain::id::{SnapshotId, VolumeId};
 use amikeep_domain::image_name::ImageNumber;
 use amikeep_domain::instance::{Instance, InstanceState};
 use amikeep_domain::job::{CapturedVolume, Finished, Intent, Job, JobEvent, OfflineProof, Pending};
@@ -28,7 +28,7 @@ pub(crate) enum ImageVerdict {
     /// It is available: read its snapshots.
     Available,
     /// Write this down.
-    Event(JobEvent),
+    Event(Box<JobEvent>),
 }
 
 /// `missing_for`: how long the image has been absent from complete answers.
@@ -42,10 +42,11 @@ pub(crate) fn judge_image(
 ) -> ImageVerdict {
     let Some(image) = seen else {
         let lost = lag < missing_for && saturating_add(pending.accepted_at, lag) < now;
-        return if lost { ImageVerdict::Event(JobEvent::Failed(vanished(pending))) } else { ImageVerdict::Pending };
+        let event = || ImageVerdict::Event(Box::new(JobEvent::Failed(vanished(pending))));
+        return if lost { event() } else { ImageVerdict::Pending };
     };
     match &image.state {
-        ImageState::Failed { reason } => ImageVerdict::Event(judge_failed(job, pending, reason, now)),
+        ImageState::Failed { reason } => ImageVerdict::Event(Box::new(judge_failed(job, pending, reason, now))),
         ImageState::Available | ImageState::Disabled => match pending.offline {
             OfflineProof::Awaited => ImageVerdict::CheckOffline,
             _ => ImageVerdict::Available,
@@ -110,49 +111,107 @@ pub(crate) fn finish(
         let error = JobError::new("no_intent", "the job has an image and no intent", "report this as a bug");
         return JobEvent::Failed(error);
     };
-    let (grade, evidence) = grade_of(intent, pending);
+    let grades = Grades { job, intent, pending, image, snapshots };
+    let (grade, evidence) = grades.of_image();
     if let Some(grade_min) = intent.grade_min.filter(|grade_min| grade < *grade_min) {
-        return JobEvent::Failed(JobError::new(
-            "grade_too_low",
-            format!("{} is {grade}: the instance was started before its snapshots were seen", pending.image),
-            format!(
-                "the class asks for {grade_min}; the image stays until a better one exists. Run `amikeep backup` to take one"
-            ),
-        ));
+        return JobEvent::Failed(grades.too_low(grade, grade_min));
     }
     let starts = image.devices.iter().filter_map(|it| snapshots.get(it.snapshot.as_ref()?)?.started_at);
     let captured_at = starts.min().or(image.created_at).unwrap_or(pending.accepted_at);
-    let volumes = captured_volumes(intent, image, snapshots, grade);
+    let volumes = captured_volumes(&grades);
     JobEvent::Available(Finished { image: pending.image.clone(), captured_at, grade, evidence, volumes })
 }
 
-fn grade_of(intent: &Intent, pending: &Pending) -> (Grade, Option<Evidence>) {
-    match (intent.mode, pending.offline) {
-        (Consistency::Reboot, _) => (Grade::Clean, Some(Evidence::Requested)),
-        (_, OfflineProof::Proved) => (Grade::Offline, None),
-        _ => (Grade::Crash, None),
+/// What an image and its volumes are worth.
+struct Grades<'a> {
+    job: &'a Job,
+    intent: &'a Intent,
+    pending: &'a Pending,
+    image: &'a SeenImage,
+    snapshots: &'a BTreeMap<SnapshotId, SeenSnapshot>,
+}
+
+impl Grades<'_> {
+    fn of_image(&self) -> (Grade, Option<Evidence>) {
+        match (self.intent.mode, self.pending.offline) {
+            (Consistency::Reboot, _) => (Grade::Clean, Some(Evidence::Requested)),
+            (_, OfflineProof::Proved) => (Grade::Offline, None),
+            (Consistency::Freeze, _) => (self.of_held(), None),
+            (Consistency::NoReboot, _) => (Grade::Crash, None),
+        }
+    }
+
+    /// The least of the volumes that were held still: those that its class covers.
+    fn of_held(&self) -> Grade {
+        let volumes = self.job.hold.iter().flat_map(|held| &held.volumes);
+        volumes.map(|volume| self.of_volume(Some(volume), self.snapshot_of(volume))).min().unwrap_or(Grade::Crash)
+    }
+
+    /// One volume, by itself only in a hold: a root that was not frozen is shown as such.
+    fn of_volume(&self, volume: Option<&VolumeId>, snapshot: Option<&SnapshotId>) -> Grade {
+        if self.intent.mode != Consistency::Freeze || self.pending.offline == OfflineProof::Proved {
+            return self.of_image().0;
+        }
+        let (Some(held), Some(volume), Some(snapshot)) = (&self.job.hold, volume, snapshot) else {
+            return Grade::Crash;
+        };
+        held.grade_of(volume, self.started_at(snapshot))
+    }
+
+    fn started_at(&self, snapshot: &SnapshotId) -> Option<Timestamp> {
+        self.snapshots.get(snapshot)?.started_at
+    }
+
+    fn snapshot_of(&self, volume: &VolumeId) -> Option<&SnapshotId> {
+        let attached = self.intent.volumes.iter().find(|it| it.volume == *volume)?;
+        snapshot_of(self.image, &attached.device)
+    }
+
+    fn too_low(&self, grade: Grade, grade_min: Grade) -> JobError {
+        if self.intent.mode == Consistency::Freeze {
+            return freeze_unproved(&self.pending.image, &self.doubt());
+        }
+        JobError::new(
+            "grade_too_low",
+            format!("{} is {grade}: the instance was started before its snapshots were seen", self.pending.image),
+            format!(
+                "the class asks for {grade_min}; the image stays until a better one exists. Run `amikeep backup` to take one"
+            ),
+        )
+    }
+
+    /// Why the hold proves nothing about the image.
+    fn doubt(&self) -> String {
+        let Some(held) = &self.job.hold else {
+            return "amikeep ended before it could say how the hold ended".to_owned();
+        };
+        if let Some(why) = held.doubt() {
+            return why.to_owned();
+        }
+        let outside = held.volumes.iter().find_map(|volume| {
+            let at = self.started_at(self.snapshot_of(volume)?)?;
+            (!held.covers(at)).then(|| {
+                format!("the snapshot of {volume} was begun at {at} by EC2's clock, more than 2 s outside the hold")
+            })
+        });
+        outside.unwrap_or_else(|| "the image has no snapshot of a volume that was held still".to_owned())
     }
 }
 
-fn captured_volumes(
-    intent: &Intent,
-    image: &SeenImage,
-    snapshots: &BTreeMap<SnapshotId, SeenSnapshot>,
-    grade: Grade,
-) -> Vec<CapturedVolume> {
+fn captured_volumes(grades: &Grades<'_>) -> Vec<CapturedVolume> {
+    let Grades { intent, image, snapshots, .. } = grades;
     let expected = intent.volumes.iter().map(|volume| {
         let snapshot = snapshot_of(image, &volume.device).cloned();
-        let grade = snapshot.as_ref().map(|_| grade);
+        let grade = snapshot.as_ref().map(|id| grades.of_volume(Some(&volume.volume), Some(id)));
         CapturedVolume { device: volume.device.clone(), volume: Some(volume.volume.clone()), snapshot, grade }
     });
     // A volume attached between the decision and the call is in the image all the same.
     let unexpected = image.devices.iter().filter(|it| it.snapshot.is_some());
     let unexpected = unexpected.filter(|it| intent.volumes.iter().all(|volume| volume.device != it.device));
-    let unexpected = unexpected.map(|it| CapturedVolume {
-        device: it.device.clone(),
-        volume: it.snapshot.as_ref().and_then(|id| snapshots.get(id)).and_then(|it| it.volume.clone()),
-        snapshot: it.snapshot.clone(),
-        grade: Some(grade),
+    let unexpected = unexpected.map(|it| {
+        let volume = it.snapshot.as_ref().and_then(|id| snapshots.get(id)).and_then(|it| it.volume.clone());
+        let grade = Some(grades.of_volume(volume.as_ref(), it.snapshot.as_ref()));
+        CapturedVolume { device: it.device.clone(), volume, snapshot: it.snapshot.clone(), grade }
     });
     let disks = 0..intent.instance_store_disks.unwrap_or(0);
     let instance_store = disks.map(|idx| CapturedVolume {

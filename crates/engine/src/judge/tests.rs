@@ -41,6 +41,7 @@ fn intent(mode: Consistency) -> Intent {
         instance_store_disks: Some(1),
         launched_at: at("2026-01-01T00:00:00Z"),
         deadline: SignedDuration::from_hours(24),
+        hold: None,
         recorded_at: at("2026-11-22T02:00:00Z"),
     }
 }
@@ -71,6 +72,7 @@ fn job(state: JobState) -> Job {
         attempts: 1,
         number: ImageNumber::FIRST,
         intent: Some(intent(Consistency::NoReboot)),
+        hold: None,
         state,
     }
 }
@@ -224,7 +226,8 @@ fn an_image_that_is_absent_for_longer_than_the_lag_has_vanished() {
     let job = job(JobState::Pending(pending.clone()));
     assert_eq!(judge(&job, &pending, None, LAG), ImageVerdict::Pending);
     let verdict = judge(&job, &pending, None, LAG + SignedDuration::from_secs(1));
-    let ImageVerdict::Event(JobEvent::Failed(error)) = verdict else { panic!("{verdict:?}") };
+    let ImageVerdict::Event(event) = verdict else { panic!("{verdict:?}") };
+    let JobEvent::Failed(error) = *event else { panic!("{event:?}") };
     assert_eq!(error.code, "image_vanished");
 }
 

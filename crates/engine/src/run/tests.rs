@@ -50,6 +50,7 @@ fn policy_set() -> PolicySet {
         owner: "test".parse().unwrap(),
         policies: BTreeMap::from([(policy.name.clone(), policy)]),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: BTreeMap::from([("default".parse().unwrap(), rules)]),
         prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
         history_keep: SignedDuration::from_hours(400 * 24),
@@ -65,7 +66,7 @@ async fn engine(dir: &tempfile::TempDir, world: &World) -> (EngineLock, Engine<S
     let cloud = SimCloud::new(world.clone(), place);
     let clouds = BTreeMap::from([("default".parse().unwrap(), Arc::new(cloud))]);
     let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom::default()));
-    let options = Options { jobs_max: 64, scope: Scope::Everything };
+    let options = Options::new(64, Scope::Everything);
     (lock, Engine::start(ledger, Arc::new(policy_set()), clouds, clock, random, options).await.unwrap())
 }
 

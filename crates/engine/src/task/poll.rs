@@ -99,7 +99,7 @@ fn sort_out<C: Cloud>(
             ImageVerdict::Pending => {}
             ImageVerdict::CheckOffline => found.offline.push(job),
             ImageVerdict::Available => found.available.push((job, pending)),
-            ImageVerdict::Event(event) => found.changes.push((job, event)),
+            ImageVerdict::Event(event) => found.changes.push((job, *event)),
         }
     }
     found

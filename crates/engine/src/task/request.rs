@@ -13,38 +13,57 @@ use amikeep_ledger::LedgerError;
 use crate::context::Context;
 use crate::judge::judge_request;
 use crate::report::Report;
+use crate::task::hold::request_held;
 
-pub(crate) async fn request_image<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, action: RequestAction) -> Report {
+pub(crate) async fn request_image<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, mut action: RequestAction) -> Report {
     let ids = vec![action.job];
     let Some(job) = jobs.into_iter().next() else { return Report::Jobs(Vec::new()) };
-    match request(ctx, job, action).await {
+    let requested = match action.hold.take() {
+        Some(order) => Box::pin(request_held(ctx, job, action, *order)).await,
+        None => request(ctx, job, action).await,
+    };
+    match requested {
         Ok(job) => Report::Jobs(vec![job]),
         Err(error) => Report::LedgerFailed { jobs: ids, recording: None, error },
     }
 }
 
-/// The wait for room in EC2's request limit comes before the intent: a process that dies while it waits leaves nothing
-/// in doubt.
 async fn request<C: Cloud>(ctx: &Context<C>, job: Job, action: RequestAction) -> Result<Job, LedgerError> {
+    match admit(ctx, &job, &action).await {
+        Some(event) => ctx.ledger.record_event(&job, &event, ctx.now()).await,
+        None => request_admitted(ctx, job, action).await,
+    }
+}
+
+/// Waits for room in EC2's request limit; the event that follows if the request may not be sent then.
+///
+/// It comes before the intent: a process that dies while it waits leaves nothing in doubt.
+pub(crate) async fn admit<C: Cloud>(ctx: &Context<C>, job: &Job, action: &RequestAction) -> Option<JobEvent> {
     let ready = |cloud: Arc<C>| async move { cloud.ready(Action::CreateImage).await };
     if let Err(error) = ctx.call(&action.account, Action::CreateImage, ready).await {
         // Nothing was sent, whatever the error says.
         let kind = CloudErrorKind::Throttled;
-        let event = judge_request(&job, Err(CloudError { kind, ..error }), ctx.now());
-        return ctx.ledger.record_event(&job, &event, ctx.now()).await;
+        return Some(judge_request(job, Err(CloudError { kind, ..error }), ctx.now()));
     }
     if job.window.start_by < ctx.now() {
         // The plan was made in time, and the host slept or the request waited since.
-        let late = JobEvent::Failed(start_within_passed(job.window, ""));
-        return ctx.ledger.record_event(&job, &late, ctx.now()).await;
+        return Some(JobEvent::Failed(start_within_passed(job.window, "")));
     }
     if FACTS_FRESH_FOR < ctx.now().duration_since(action.intent.recorded_at) {
         // The turn is kept, so that the next try, on facts that are read again, does not wait for another.
         let reason = "it waited for room in EC2's request limit, and decides anew".to_owned();
-        let event = JobEvent::Deferred { retry_at: ctx.now(), reason };
-        return ctx.ledger.record_event(&job, &event, ctx.now()).await;
+        return Some(JobEvent::Deferred { retry_at: ctx.now(), reason });
     }
-    let request = image_request(&job, &action);
+    None
+}
+
+/// Commits the intent, sends the request, and commits the answer.
+pub(crate) async fn request_admitted<C: Cloud>(
+    ctx: &Context<C>,
+    job: Job,
+    action: RequestAction,
+) -> Result<Job, LedgerError> {
+    let request = image_request(&action);
     let job = record_intent(ctx, job, &action).await?;
     let answer = send(ctx, &action.account, request).await;
     let event = judge_request(&job, answer, ctx.now());
@@ -63,12 +82,17 @@ async fn record_intent<C: Cloud>(ctx: &Context<C>, job: Job, action: &RequestAct
     ctx.ledger.record_event(&job, &event, ctx.now()).await
 }
 
-async fn send<C: Cloud>(ctx: &Context<C>, account: &AccountName, request: ImageRequest) -> Result<ImageId, CloudError> {
+/// The only call of `request_image`.
+pub(crate) async fn send<C: Cloud>(
+    ctx: &Context<C>,
+    account: &AccountName,
+    request: ImageRequest,
+) -> Result<ImageId, CloudError> {
     ctx.call(account, Action::CreateImage, |cloud: Arc<C>| async move { cloud.request_image(request).await }).await
 }
 
-fn image_request(job: &Job, action: &RequestAction) -> ImageRequest {
-    let key = &job.key;
+pub(crate) fn image_request(action: &RequestAction) -> ImageRequest {
+    let key = &action.key;
     ImageRequest {
         name: action.intent.name.clone(),
         instance: key.instance.clone(),

@@ -17,7 +17,9 @@ use crate::simulated::audit::audit;
 use crate::simulated::house::{House, REGION, account, at, instance_id, policy, spec, world};
 use crate::twisted::Twisted;
 
-const DAEMON: Options = Options { jobs_max: 64, scope: Scope::Everything };
+fn daemon() -> Options {
+    Options::new(64, Scope::Everything)
+}
 
 fn name(text: &str) -> AccountName {
     text.parse().unwrap()
@@ -41,7 +43,7 @@ async fn a_command_without_a_daemon_first_finishes_the_image_that_is_in_its_way(
     house.world.clock().set(at("2026-11-22T02:30:00Z"));
     let request = house.request(1).await;
     let clouds = BTreeMap::from([(account(), Arc::new(house.cloud()))]);
-    let options = Options { jobs_max: 64, scope: Scope::Requests([request].into()) };
+    let options = Options::new(64, Scope::Requests([request].into()));
     let mut engine = house.engine_with(clouds, options).await;
     house.run_until(&mut engine, "2026-11-22T02:45:00Z").await;
     drop(engine);
@@ -74,7 +76,7 @@ async fn an_account_that_cannot_be_read_takes_no_room_from_the_others() {
     let mut clouds = both_names(&house);
     let refusing = Twisted { refuses_instances: true, ..Twisted::new(house.cloud()) };
     clouds.insert(name("second"), Arc::new(refusing));
-    let mut engine = house.engine_with(clouds, DAEMON).await;
+    let mut engine = house.engine_with(clouds, daemon()).await;
     house.run_until(&mut engine, "2026-11-22T02:20:00Z").await;
     drop(engine);
     let jobs = house.jobs().await;
@@ -91,7 +93,7 @@ async fn two_names_of_one_account_never_image_an_instance_at_the_same_time() {
     let mut house = House::new(world().instance(spec(1)), vec![policy("first", "stateful"), second]);
     with_second_name(&mut house);
     let clouds = both_names(&house);
-    let mut engine = house.engine_with(clouds, DAEMON).await;
+    let mut engine = house.engine_with(clouds, daemon()).await;
     house.run_until(&mut engine, "2026-11-22T02:30:00Z").await;
     drop(engine);
     assert_eq!(house.lines().await, ["1 succeeded: reboot clean", "1 succeeded: reboot clean"]);
@@ -103,7 +105,7 @@ async fn jobs_of_an_account_that_is_configured_no_longer_fail_in_time() {
     let mut house = House::new(world().instance(spec(1)), vec![policy("nightly", "stateless")]);
     let cloud = Arc::new(house.cloud());
     let clouds = BTreeMap::from([(account(), Arc::clone(&cloud))]);
-    let no_room = Options { jobs_max: 0, ..DAEMON };
+    let no_room = Options { jobs_max: 0, ..daemon() };
     let mut engine = house.engine_with(clouds, no_room).await;
     house.run_until(&mut engine, "2026-11-22T02:00:10Z").await;
     let mut renamed = house.policy_set.clone();

@@ -19,7 +19,7 @@ fn two_instances() -> House {
 async fn live(house: &mut House, at: PanicAt, until: &str) {
     let panics_at = Some((at, AtomicBool::new(false)));
     let cloud = Arc::new(Twisted { panics_at, ..Twisted::new(house.cloud()) });
-    let options = Options { jobs_max: 64, scope: Scope::Everything };
+    let options = Options::new(64, Scope::Everything);
     let mut engine = house.engine_with([(account(), Arc::clone(&cloud))].into(), options).await;
     house.run_until(&mut engine, until).await;
     let has_panicked = cloud.panics_at.as_ref().is_some_and(|(_, done)| done.load(Ordering::SeqCst));

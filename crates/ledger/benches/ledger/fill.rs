@@ -138,6 +138,7 @@ fn intent(job: &Job) -> Intent {
         instance_store_disks: None,
         launched_at: night() - SignedDuration::from_hours(1_000),
         deadline: SignedDuration::from_hours(24),
+        hold: None,
         recorded_at: night(),
     }
 }

@@ -437,6 +437,7 @@ fn queued() -> Job {
         attempts: 0,
         number: amikeep_domain::image_name::ImageNumber::FIRST,
         intent: None,
+        hold: None,
         state: JobState::Queued { retry_at: None, waiting_for: None },
     }
 }

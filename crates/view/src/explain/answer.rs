@@ -98,6 +98,7 @@ fn outcome(inputs: &Inputs<'_>, policy: &Policy, class: Option<&Class>, window: 
     let decision = decide(&Question {
         policy,
         classes: &inputs.policy_set.classes,
+        freezes: &inputs.policy_set.freezes,
         facts: Facts::Seen(&inputs.found.instance),
         window,
         asked: None,

@@ -48,6 +48,7 @@ fn set(policies: Vec<Policy>) -> PolicySet {
         owner: "test".parse().unwrap(),
         policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: [("default".parse().unwrap(), rules)].into(),
         prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
         history_keep: SignedDuration::from_hours(400 * 24),
@@ -237,8 +238,8 @@ fn a_person_is_told_the_same() {
         mode: freeze
         expected grade: -
         decision: fail
-        because: class critical asks for a freeze, which this version cannot do
-        next step: use a class whose consistency is reboot or no-reboot until the freeze is built
+        because: class critical does not say how an instance is held still
+        next step: add `freeze = "NAME"` to [classes.critical] and a table [freezes.NAME]
         keeps: daily=7
         last success: none in the ledger"#]]
     .assert_eq(&lines.join("\n"));

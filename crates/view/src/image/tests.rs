@@ -34,6 +34,7 @@ fn set(keep: &str) -> PolicySet {
         owner: "test".parse().unwrap(),
         policies: [(policy.name.clone(), policy)].into(),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: BTreeMap::new(),
         prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
         history_keep: SignedDuration::from_hours(400 * 24),

@@ -35,6 +35,7 @@ fn job_in(state: JobState) -> domain::job::Job {
         attempts: 0,
         number: ImageNumber::FIRST,
         intent: None,
+        hold: None,
         state,
     }
 }
@@ -56,6 +57,7 @@ fn sent(state: JobState) -> domain::job::Job {
         instance_store_disks: Some(1),
         launched_at: at("2026-11-01T00:00:00Z"),
         deadline: SignedDuration::from_hours(24),
+        hold: None,
         recorded_at: at("2026-11-22T01:03:01Z"),
     };
     domain::job::Job { intent: Some(intent), attempts: 1, started_at: Some(at("2026-11-22T01:03:00Z")), ..job }

@@ -34,6 +34,7 @@ fn set(policies: Vec<Policy>) -> PolicySet {
         owner: "test".parse().unwrap(),
         policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
         classes: built_in(),
+        freezes: BTreeMap::new(),
         accounts: BTreeMap::new(),
         prune_schedule: Schedule::parse("30 * * * *", "UTC").unwrap(),
         history_keep: SignedDuration::from_hours(400 * 24),

@@ -75,9 +75,6 @@ pub(super) async fn find(config: &Config, clouds: &Clouds, args: &BackupArgs) ->
 
 /// What can be told without asking EC2.
 fn check_arguments(set: &PolicySet, args: &BackupArgs) -> Result<(), UsageError> {
-    if args.consistency == Some(Consistency::Freeze) {
-        return Err(UsageError("this version cannot freeze: use --consistency reboot or no-reboot".to_owned()));
-    }
     match &args.policy {
         Some(name) if !set.policies.contains_key(name) => {
             let known = names(set.policies.values());

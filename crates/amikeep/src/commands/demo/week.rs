@@ -201,7 +201,7 @@ async fn start(
     let ledger = Ledger::open_for_engine(&config.daemon.database, &lock).await?;
     let last_stop = ledger.record_start(now).await?;
     let clouds: BTreeMap<_, _> = config.accounts.keys().map(|name| (name.clone(), Arc::clone(cloud))).collect();
-    let options = Options { jobs_max: config.daemon.max_concurrent_jobs, scope: Scope::Everything };
+    let options = Options::new(config.daemon.max_concurrent_jobs, Scope::Everything);
     let clock = Arc::new(WorldClock(world.clock().clone()));
     let policy_set = Arc::new(config.policy_set.clone());
     let random: Arc<dyn Random> = Arc::<SeededRandom>::clone(random);

@@ -48,6 +48,7 @@ pub(super) async fn views(ledger: &Ledger) -> String {
         tell(&mut text, "  deletions", ledger.deletions_of_image(&row.image).await.unwrap());
     }
     tell(&mut text, "prunes", ledger.prunes(1_000).await.unwrap());
+    tell(&mut text, "holds", ledger.open_holds().await.unwrap());
     tell(&mut text, "prune cursors", ledger.prune_cursors().await.unwrap());
     tell(&mut text, "pauses", ledger.pauses_since(Timestamp::UNIX_EPOCH).await.unwrap());
     tell(&mut text, "summaries", ledger.summaries(None, None).await.unwrap());
@@ -95,7 +96,10 @@ async fn fill(fixture: &Fixture) {
     fixture.failed(3).await;
     fixture.queued(4).await;
     let capturing = fixture.queued(5).await;
-    fixture.follow(capturing, &[JobEvent::Started, intended()]).await;
+    let capturing = fixture.follow(capturing, &[JobEvent::Started, intended()]).await;
+    let record = crate::holds::tests::record();
+    ledger.record_hold(capturing.id, &record, at("2026-11-22T01:00:01Z")).await.unwrap();
+    fixture.follow(capturing, &[JobEvent::Held(Box::new(crate::holds::tests::held()))]).await;
     let pending = fixture.queued(6).await;
     fixture.follow(pending, &until_pending(6)).await;
     let deletions = vec![new_deletion(&gone, 2)];

@@ -16,6 +16,9 @@ use crate::{FireFilter, HistoryFilter};
 /// Has rows only inside a transaction.
 const ALWAYS_EMPTY: &str = "summarising";
 
+/// Fields that a schema added, and what they are in everything older.
+const LATER_FIELDS: [(i64, &str); 1] = [(3, "hold: None, ")];
+
 /// Every schema that was ever released, the newest included.
 fn released() -> std::ops::RangeInclusive<i64> {
     1..=known_version()
@@ -80,7 +83,7 @@ async fn indices(path: &Path) -> Vec<String> {
 async fn references(path: &Path) -> Vec<String> {
     let mut connection = unchecked(path).await;
     let names = "SELECT tables.name || '.' || keys.\"from\" || ' -> ' || keys.\"table\"
-        FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys WHERE tables.type = 'table'";
+        FROM sqlite_schema AS tables, pragma_foreign_key_list(tables.name) AS keys WHERE tables.type = 'table' ORDER BY 1";
     strings(&mut connection, names.to_owned()).await
 }
 
@@ -128,6 +131,8 @@ async fn what_is_read_from_each_released_ledger_is_what_was_read_when_it_was_fro
         let ledger = Ledger::open_for_engine(&path, &lock(&path)).await.unwrap();
         let (now, then) = (views(&ledger).await, fs::read_to_string(frozen_views(version)).unwrap());
         for (now, then) in now.lines().zip(then.lines()) {
+            let later = LATER_FIELDS.iter().filter(|(since, _)| version < *since);
+            let now = later.fold(now.to_owned(), |line, (_, field)| line.replace(field, ""));
             assert_eq!(now, then, "v{version}.txt");
         }
         assert_eq!(now.lines().count(), then.lines().count(), "v{version}.txt");
@@ -228,7 +233,7 @@ async fn a_migration_that_was_cut_off_leaves_the_old_ledger() {
         for suffix in ["", "-wal"] {
             fs::copy(with_suffix(&path, suffix), with_suffix(&copy, suffix)).unwrap();
         }
-        assert!(16_384 < with_suffix(&copy, "-wal").metadata().unwrap().len(), "the log has pages of the migration");
+        assert!(4_096 < with_suffix(&copy, "-wal").metadata().unwrap().len(), "the log has pages of the migration");
         let error = Ledger::open_read_only(&copy).await.unwrap_err();
         assert!(matches!(error, LedgerError::Older { found, .. } if found == version), "{error}");
         assert_eq!(rows(&copy, &tables).await, before);
@@ -242,9 +247,12 @@ async fn a_migration_that_was_cut_off_leaves_the_old_ledger() {
 async fn a_migration_that_the_disk_has_no_room_for_leaves_the_old_ledger() {
     for version in outdated() {
         let (_dir, path) = old_ledger(version);
+        // No room inside of the file either.
+        sqlite(&path, &["VACUUM"]).await;
         let tables = tables(&path).await;
         let before = rows(&path, &tables).await;
-        let pages = path.metadata().unwrap().len() / 4_096 + 4;
+        // The first migration fills many pages before it fails, the others need but one.
+        let pages = path.metadata().unwrap().len() / 4_096 + if version == 1 { 4 } else { 0 };
         let error = migrate_at(&path, connect_options(&path).pragma("max_page_count", pages.to_string())).await;
         let error = error.unwrap_err();
         assert!(matches!(error.file_error(), Some(FileError::DiskFull { .. })), "{error:?}");

@@ -1,0 +1,83 @@
+//! The application of a freeze, as the domain names it and as the crate `hold` holds it.
+
+use std::time::Duration;
+
+use amikeep_domain::freeze::{Application, Connection, Freeze, MysqlLock};
+use amikeep_hold::apps::{self, LockLimits, Locked, Prepared};
+
+use crate::host::Host;
+
+/// How long connecting may take, with everything that can be found out before anything is locked.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// The application of a freeze.
+pub(crate) fn application(freeze: &Freeze) -> apps::Application {
+    match freeze.application {
+        Application::None => apps::Application::None,
+        Application::Mysql => apps::Application::Mysql(match freeze.mysql_lock {
+            MysqlLock::EveryEngine => apps::MysqlLock::EveryEngine,
+            MysqlLock::ReadLock => apps::MysqlLock::ReadLock,
+            MysqlLock::InnodbOnly => apps::MysqlLock::InnodbOnly,
+            MysqlLock::Replication => apps::MysqlLock::Replication,
+        }),
+        Application::Postgresql => apps::Application::Postgresql,
+        Application::Redis => apps::Application::Redis,
+    }
+}
+
+/// Connects, and makes sure that it can be held still.
+pub(crate) fn connect(host: &dyn Host, freeze: &Freeze) -> Result<Prepared, String> {
+    let address = match (freeze.application, &freeze.connection) {
+        (Application::None, _) | (_, None) => None,
+        (_, Some(connection)) => Some(host.address(connection)?),
+    };
+    application(freeze).prepare(address.as_ref(), CONNECT_MAX).map_err(|error| chain(&error))
+}
+
+/// Makes it stand still. Dropped, it is let go.
+pub(crate) fn lock(app: Prepared, freeze: &Freeze) -> Result<Locked, String> {
+    let (wait, hold) = (freeze.lock_wait.unsigned_abs(), freeze.budget.unsigned_abs());
+    app.lock(LockLimits { wait, hold }).map_err(|error| chain(&error))
+}
+
+/// Still there, right before the capture.
+pub(crate) fn ping(app: &Locked) -> Result<(), String> {
+    app.ping().map_err(|error| chain(&error))
+}
+
+/// Lets it go on. An answer also says that it was ours until then.
+pub(crate) fn release(app: Locked) -> Result<(), String> {
+    app.release().map(|_| ()).map_err(|error| chain(&error))
+}
+
+/// Where it stands, for the job.
+pub(crate) fn position(app: &Locked) -> Vec<(String, String)> {
+    app.recorded().facts().iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// The connection by which a replica is told to go on, if a crash would leave it stopped.
+pub(crate) fn stopped_replica(freeze: &Freeze) -> Option<Connection> {
+    freeze.connection.clone().filter(|_| application(freeze).outlives_us())
+}
+
+/// Starts a replica again whose applier a hold had stopped; says what was done.
+pub(crate) fn start_replica(host: &dyn Host, connection: &Connection) -> Result<String, String> {
+    let address = host.address(connection)?;
+    let replica = apps::Application::Mysql(apps::MysqlLock::Replication);
+    match replica.start_again(&address, CONNECT_MAX) {
+        Ok(true) => Ok("the replica had been stopped, and goes on".to_owned()),
+        Ok(false) => Ok("the replica was running".to_owned()),
+        Err(error) => Err(format!("the replica could not be started again: {}", chain(&error))),
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

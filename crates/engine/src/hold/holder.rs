@@ -1,0 +1,70 @@
+//! Who freezes and thaws: the guard of mounts, or the guard of commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amikeep_hold::command::{CommandGuard, CommandHold};
+use amikeep_hold::{Cause, Guard, Hold, Hook};
+
+use crate::clock::Clock;
+use crate::hold::told::End;
+
+/// Started and heard; nothing is frozen.
+#[derive(Debug)]
+pub(crate) enum Holder {
+    /// Freezes mounts of this machine.
+    Mounts(Guard),
+    /// Runs the operator's commands.
+    Commands {
+        /// Who sees to the command that thaws.
+        guard: CommandGuard,
+        /// The command that freezes.
+        freeze: Hook,
+        /// What it is told.
+        facts: Vec<(String, String)>,
+    },
+}
+
+/// Everything is frozen. Dropped, it is thawed.
+#[derive(Debug)]
+pub(crate) enum Frozen {
+    /// By the guard of mounts.
+    Mounts(Hold),
+    /// By commands.
+    Commands(CommandHold),
+}
+
+impl Holder {
+    /// Freezes. Whatever happens, all is thawed again when `budget` has passed from now on. If it could not be frozen, it is
+    /// thawed by now, and the end says what became of it.
+    pub(crate) fn freeze(self, budget: Duration, clock: &Arc<dyn Clock>) -> Result<Frozen, Box<End>> {
+        match self {
+            Self::Mounts(guard) => match guard.freeze(budget, clock.now()) {
+                Ok(hold) => Ok(Frozen::Mounts(hold)),
+                Err(error) => Err(Box::new(End::of_mounts(&error.report))),
+            },
+            Self::Commands { guard, freeze, facts } => match guard.freeze(&freeze, &facts, budget, clock.now()) {
+                Ok(hold) => Ok(Frozen::Commands(hold)),
+                Err(report) => Err(Box::new(End::of_commands(&report))),
+            },
+        }
+    }
+}
+
+impl Frozen {
+    /// Why the hold is over, if it is. It never waits.
+    pub(crate) fn ended(&self) -> Option<Cause> {
+        match self {
+            Self::Mounts(hold) => hold.ended(),
+            Self::Commands(hold) => hold.ended(),
+        }
+    }
+
+    /// Thaws, and tells what it was.
+    pub(crate) fn thaw(self) -> End {
+        match self {
+            Self::Mounts(hold) => End::of_mounts(&hold.thaw()),
+            Self::Commands(hold) => End::of_commands(&hold.thaw()),
+        }
+    }
+}

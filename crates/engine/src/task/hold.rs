@@ -1,0 +1,200 @@
+//! A held capture: one action, from what is made ready to the commands after it.
+//!
+//! It owns the order in which a hold and the ledger take turns. What may be frozen and the intent are committed before
+//! anything is locked. Between the first lock and the thaw nothing touches the ledger or the log: what happens then is kept
+//! with its times, and written down after the thaw. The one inner loop, looking for the snapshots, is bounded by the budget.
+//!
+//! It must never send a second request, and never call a hold proved of which it did not see everything. Every way out of
+//! the middle leads through the thaw: what is frozen is thawed when it is dropped, also by a panic or a shutdown.
+
+mod capture;
+mod prepare;
+
+use std::path::PathBuf;
+
+use amikeep_cloud::Cloud;
+use amikeep_domain::class::Consistency;
+use amikeep_domain::decision::{HoldOrder, NotHeld, decide_not_held};
+use amikeep_domain::freeze::HoldRecord;
+use amikeep_domain::grade::Grade;
+use amikeep_domain::job::{HoldStep, Job, JobEvent, JobState};
+use amikeep_domain::plan::RequestAction;
+use amikeep_domain::tags;
+use amikeep_hold::{Entered, HookOutcome, HookRun};
+use amikeep_ledger::LedgerError;
+use tracing::{error, warn};
+
+use crate::context::Context;
+use crate::hold::told::{Told, step};
+use crate::judge::judge_request;
+use crate::task::hold::capture::{Captured, Parts, capture};
+use crate::task::hold::prepare::{Prepared, Unprepared, prepare};
+use crate::task::request::{admit, request_admitted};
+
+/// Holds the instance of a job still, asks for its image meanwhile, and writes down what came of both.
+pub(crate) async fn request_held<C: Cloud>(
+    ctx: &Context<C>,
+    job: Job,
+    action: RequestAction,
+    order: HoldOrder,
+) -> Result<Job, LedgerError> {
+    if let Some(event) = admit(ctx, &job, &action).await {
+        return ctx.ledger.record_event(&job, &event, ctx.now()).await;
+    }
+    let job = record_holding(ctx, job, &order).await?;
+    let Prepared { ready, record, volumes, known } = match prepare(ctx, &job, &action, &order).await? {
+        Ok(prepared) => prepared,
+        Err(Unprepared::Anew(reason)) => return decide_anew(ctx, &job, reason).await,
+        Err(Unprepared::NotReady(not_ready)) => {
+            let told = not_ready.told(ctx.now());
+            return not_held(ctx, job, action, &order, Broken { why: not_ready.why, told }).await;
+        }
+    };
+    let entered = ready.entered;
+    let job = match record_intent(ctx, &job, &action, &record, entered.pre()).await {
+        Ok(job) => job,
+        Err(error) => {
+            // Nothing is frozen, and what the commands stopped has to go on.
+            leave(entered).await;
+            return Err(error);
+        }
+    };
+    let parts = Parts { app: ready.app, holder: ready.holder, volumes, known };
+    match capture(ctx, job.id, &action, &order.freeze, parts).await {
+        Ok(captured) => finish(ctx, job, captured, entered).await,
+        Err(failed) => {
+            let mut told = failed.steps;
+            told.extend(post_steps(ctx, &leave(entered).await));
+            tell_left_frozen(&job, &failed.left_frozen);
+            not_held(ctx, job, action, &order, Broken { why: failed.why, told }).await
+        }
+    }
+}
+
+/// A hold that did not come about. Nothing was sent.
+struct Broken {
+    why: String,
+    told: Vec<Told>,
+}
+
+async fn record_holding<C: Cloud>(ctx: &Context<C>, job: Job, order: &HoldOrder) -> Result<Job, LedgerError> {
+    let job = match job.state {
+        JobState::Queued { .. } => ctx.ledger.record_event(&job, &JobEvent::Started, ctx.now()).await?,
+        _ => job,
+    };
+    let holding = JobEvent::Holding { freeze: order.freeze.name.clone() };
+    match job.state {
+        JobState::Preparing => ctx.ledger.record_event(&job, &holding, ctx.now()).await,
+        _ => Ok(job),
+    }
+}
+
+/// From here on everything may be frozen and the request may be sent, whatever happens to this process.
+async fn record_intent<C: Cloud>(
+    ctx: &Context<C>,
+    job: &Job,
+    action: &RequestAction,
+    record: &HoldRecord,
+    pre: &[HookRun],
+) -> Result<Job, LedgerError> {
+    let now = ctx.now();
+    ctx.ledger.record_hold(job.id, record, now).await?;
+    let mut intent = action.intent.clone();
+    intent.recorded_at = now;
+    let mut told: Vec<Told> = pre.iter().map(|run| step(HoldStep::Pre, run.to_string(), now)).collect();
+    told.push((JobEvent::Intended { class: action.class.clone(), intent }, now));
+    ctx.ledger.record_told(job, &told).await
+}
+
+async fn decide_anew<C: Cloud>(ctx: &Context<C>, job: &Job, reason: String) -> Result<Job, LedgerError> {
+    ctx.ledger.settle_hold(job.id).await?;
+    let event = JobEvent::Deferred { retry_at: ctx.now(), reason };
+    ctx.ledger.record_event(job, &event, ctx.now()).await
+}
+
+/// What the class says of an instance that cannot be held still.
+async fn not_held<C: Cloud>(
+    ctx: &Context<C>,
+    job: Job,
+    mut action: RequestAction,
+    order: &HoldOrder,
+    broken: Broken,
+) -> Result<Job, LedgerError> {
+    let (now, why) = (ctx.now(), broken.why);
+    let mut told = broken.told;
+    told.push((JobEvent::NotHeld { reason: why.clone() }, now));
+    let decision = decide_not_held(order, &action.class, job.window, &why, now);
+    match &decision {
+        NotHeld::FallBack(_) => {}
+        NotHeld::Wait { retry_at, reason } => {
+            told.push((JobEvent::Deferred { retry_at: *retry_at, reason: reason.to_string() }, now));
+        }
+        NotHeld::Fail(error) => told.push((JobEvent::Failed(error.clone()), now)),
+    }
+    let job = ctx.ledger.record_told(&job, &told).await?;
+    ctx.ledger.settle_hold(job.id).await?;
+    let NotHeld::FallBack(reason) = decision else { return Ok(job) };
+    let intent = &mut action.intent;
+    (intent.mode, intent.expected, intent.grade_min) = (Consistency::NoReboot, Grade::Crash, None);
+    (intent.reason, intent.hold) = (reason.to_string(), None);
+    action.tags.insert(tags::MODE.to_owned(), Consistency::NoReboot.to_string());
+    request_admitted(ctx, job, action).await
+}
+
+/// What was done in the hold is written down first, since nobody else knows it; then the commands after it are run. Of a
+/// request that EC2 refused nothing is lost with this process, and a job that has ended takes no more lines.
+async fn finish<C: Cloud>(
+    ctx: &Context<C>,
+    job: Job,
+    captured: Captured,
+    entered: Entered,
+) -> Result<Job, LedgerError> {
+    tell_left_frozen(&job, &captured.left_frozen);
+    let is_settled = captured.left_frozen.is_empty();
+    let event = judge_request(&job, captured.answer, ctx.now());
+    let mut told = captured.steps;
+    told.push((JobEvent::Held(Box::new(captured.held)), ctx.now()));
+    let may_exist = matches!(event, JobEvent::Accepted { .. } | JobEvent::OutcomeUnknown { .. } | JobEvent::NameInUse);
+    let job = if may_exist {
+        told.push((event, ctx.now()));
+        let recorded = ctx.ledger.record_told(&job, &told).await;
+        let runs = leave(entered).await;
+        let job = recorded?;
+        let mut after = post_steps(ctx, &runs);
+        if let Some(failed) = runs.iter().find(|run| run.outcome != HookOutcome::Succeeded) {
+            after.push((JobEvent::HookFailed { reason: failed.to_string() }, ctx.now()));
+        }
+        if after.is_empty() { job } else { ctx.ledger.record_told(&job, &after).await? }
+    } else {
+        told.extend(post_steps(ctx, &leave(entered).await));
+        told.push((event, ctx.now()));
+        ctx.ledger.record_told(&job, &told).await?
+    };
+    if is_settled {
+        ctx.ledger.settle_hold(job.id).await?;
+    }
+    Ok(job)
+}
+
+/// Runs the commands after a hold, on a thread that may wait for them.
+async fn leave(entered: Entered) -> Vec<HookRun> {
+    tokio::task::spawn_blocking(move || entered.leave()).await.unwrap_or_default()
+}
+
+fn post_steps<C: Cloud>(ctx: &Context<C>, runs: &[HookRun]) -> Vec<Told> {
+    for run in runs.iter().filter(|run| run.outcome != HookOutcome::Succeeded) {
+        warn!("after a hold: {run}");
+    }
+    runs.iter().map(|run| step(HoldStep::Post, run.to_string(), ctx.now())).collect()
+}
+
+fn tell_left_frozen(job: &Job, mounts: &[PathBuf]) {
+    for mount in mounts {
+        error!(
+            job_id = %job.id, policy = %job.key.policy, instance_id = %job.key.instance,
+            "{} may still be frozen and writes to it may hang: run `fsfreeze --unfreeze {}`, and see the kernel's log if \
+             that fails; the next start of amikeep tries it too",
+            mount.display(), mount.display()
+        );
+    }
+}

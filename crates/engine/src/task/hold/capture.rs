@@ -1,0 +1,273 @@
+//! The middle of a held capture: lock, freeze, ask for the image, look for its snapshots, thaw.
+//!
+//! Nothing here touches the ledger or writes a line. The freeze is proved by what was seen, in this order: everything was
+//! acknowledged as frozen; then the request was sent; then a snapshot of every expected volume was seen; then the thaw was
+//! told, and found everything as it was left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotQuery, SnapshotState};
+use amikeep_domain::freeze::{Application, Freeze, Held, Proof};
+use amikeep_domain::id::{ImageId, JobId, SnapshotId, VolumeId};
+use amikeep_domain::job::HoldStep;
+use amikeep_domain::plan::RequestAction;
+use amikeep_domain::tags;
+use amikeep_hold::Moment;
+use amikeep_hold::apps::{Locked, Prepared};
+use tokio::time::timeout;
+
+use crate::context::Context;
+use crate::hold::app;
+use crate::hold::holder::{Frozen, Holder};
+use crate::hold::told::{End, Told, signed, step};
+use crate::task::request::{image_request, send};
+
+/// How often EC2 is asked for the snapshots. Each look costs a request; a longer wait would lengthen the stall by it.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What it takes.
+pub(super) struct Parts {
+    pub(super) app: Prepared,
+    pub(super) holder: Holder,
+    pub(super) volumes: Vec<VolumeId>,
+    /// Snapshots of an earlier image of the same job.
+    pub(super) known: BTreeSet<SnapshotId>,
+}
+
+/// The image was asked for, and everything is thawed.
+pub(super) struct Captured {
+    pub(super) answer: Result<ImageId, CloudError>,
+    pub(super) held: Held,
+    pub(super) steps: Vec<Told>,
+    pub(super) left_frozen: Vec<PathBuf>,
+}
+
+/// Nothing was sent, and everything is thawed.
+pub(super) struct Failed {
+    pub(super) why: String,
+    pub(super) steps: Vec<Told>,
+    pub(super) left_frozen: Vec<PathBuf>,
+}
+
+impl Failed {
+    fn before_freeze(why: String, steps: Vec<Told>) -> Self {
+        Self { why, steps, left_frozen: Vec::new() }
+    }
+
+    fn after(why: String, mut steps: Vec<Told>, end: End) -> Self {
+        steps.extend(end.steps);
+        Self { why, steps, left_frozen: end.left_frozen }
+    }
+}
+
+/// How much of the budget is left: it counts from the moment at which the application was asked to stand still, since
+/// waiting for its lock holds up users too.
+#[derive(Clone, Copy)]
+struct Budget {
+    began: Moment,
+    whole: Duration,
+}
+
+impl Budget {
+    fn left(self) -> Duration {
+        self.whole.saturating_sub(Moment::now().since(self.began))
+    }
+}
+
+pub(super) async fn capture<C: Cloud>(
+    ctx: &Context<C>,
+    job: JobId,
+    action: &RequestAction,
+    freeze: &Freeze,
+    parts: Parts,
+) -> Result<Captured, Failed> {
+    let mut steps = Vec::new();
+    let budget = Budget { began: Moment::now(), whole: freeze.budget.unsigned_abs() };
+    let app = lock(ctx, freeze, parts.app, &mut steps).await?;
+    let (position, tag) = (app::position(&app), app.recorded().tag(tags::VALUE_LEN_MAX));
+    let (clock, holder) = (Arc::clone(&ctx.clock), parts.holder);
+    let frozen = match blocking(move || holder.freeze(budget.left(), &clock)).await {
+        Ok(Ok(frozen)) => frozen,
+        Ok(Err(end)) => {
+            drop_app(app).await;
+            let why = end.doubt.clone().unwrap_or_else(|| "nothing was frozen".to_owned());
+            return Err(Failed::after(why, steps, *end));
+        }
+        Err(why) => return Err(Failed::before_freeze(why, steps)),
+    };
+    let (app, frozen) = ping(app, frozen, &mut steps).await?;
+    let mut action = action.clone();
+    if !tag.is_empty() {
+        action.tags.insert(tags::POSITION.to_owned(), tag);
+    }
+    steps.push(step(HoldStep::Sent, action.intent.name.to_string(), ctx.now()));
+    let answer = ask(ctx, job, &action, budget).await;
+    let words = answer.as_ref().map_or_else(|error| format!("{}: {}", error.code, error.message), ToString::to_string);
+    steps.push(step(HoldStep::Answered, words, ctx.now()));
+    let seen = match &answer {
+        Ok(_) => look(ctx, job, &action, &parts.known, &frozen, budget).await,
+        Err(_) => Err("EC2 did not say that it takes the image".to_owned()),
+    };
+    if let Ok(detail) = &seen {
+        steps.push(step(HoldStep::Seen, detail.clone(), ctx.now()));
+    }
+    let thawed = blocking(move || (frozen.thaw(), app::release(app), Moment::now())).await;
+    let (end, released, released_at) = thawed.map_err(|why| Failed::before_freeze(why, Vec::new()))?;
+    let is_locked = freeze.application != Application::None;
+    if is_locked {
+        let words = released.as_ref().err().cloned().unwrap_or_else(|| freeze.application.as_str().to_owned());
+        steps.push(step(HoldStep::Released, words, ctx.now()));
+    }
+    let locked = is_locked.then(|| signed(released_at.since(budget.began)));
+    steps.extend(end.steps.iter().cloned());
+    steps.sort_by_key(|(_, at)| *at);
+    let held = Held {
+        freeze: freeze.name.clone(),
+        grade: freeze.grade(),
+        proof: proof(end.doubt, seen.err(), released.err()),
+        mounts: end.mounts,
+        volumes: parts.volumes,
+        held_from: end.held_from,
+        held_until: end.held_until,
+        stall: end.stall,
+        locked,
+        position,
+    };
+    Ok(Captured { answer, held, steps, left_frozen: end.left_frozen })
+}
+
+/// The first doubt is the cause of the others as a rule.
+fn proof(freeze: Option<String>, seen: Option<String>, application: Option<String>) -> Proof {
+    let doubts: Vec<String> = [freeze, seen, application].into_iter().flatten().collect();
+    if doubts.is_empty() { Proof::Proved } else { Proof::Unproved { why: doubts.join("; ") } }
+}
+
+async fn lock<C: Cloud>(
+    ctx: &Context<C>,
+    freeze: &Freeze,
+    app: Prepared,
+    steps: &mut Vec<Told>,
+) -> Result<Locked, Failed> {
+    let recipe = freeze.clone();
+    let locked = match blocking(move || app::lock(app, &recipe)).await {
+        Ok(Ok(locked)) => locked,
+        Ok(Err(why)) | Err(why) => return Err(Failed::before_freeze(why, Vec::new())),
+    };
+    if freeze.application != Application::None {
+        let position = locked.recorded().tag(tags::VALUE_LEN_MAX);
+        let detail = format!("after {} ms; {position}", locked.waited().as_millis());
+        steps.push(step(HoldStep::Locked, detail, ctx.now()));
+    }
+    Ok(locked)
+}
+
+/// The lock is still ours, now that everything is frozen.
+async fn ping(app: Locked, frozen: Frozen, steps: &mut Vec<Told>) -> Result<(Locked, Frozen), Failed> {
+    let pinged = blocking(move || {
+        let pinged = app::ping(&app);
+        (app, pinged)
+    });
+    let (app, pinged) = match pinged.await {
+        Ok(pinged) => pinged,
+        Err(why) => return Err(thaw_all(None, frozen, why, steps).await),
+    };
+    if let Err(why) = pinged {
+        return Err(thaw_all(Some(app), frozen, why, steps).await);
+    }
+    match frozen.ended() {
+        None => Ok((app, frozen)),
+        Some(cause) => {
+            let why = format!("the hold was over before the image was asked for: {}", cause.as_str());
+            Err(thaw_all(Some(app), frozen, why, steps).await)
+        }
+    }
+}
+
+async fn thaw_all(app: Option<Locked>, frozen: Frozen, why: String, steps: &mut Vec<Told>) -> Failed {
+    let end = blocking(move || {
+        let end = frozen.thaw();
+        drop(app);
+        end
+    });
+    match end.await {
+        Ok(end) => Failed::after(why, std::mem::take(steps), end),
+        Err(panicked) => Failed::before_freeze(format!("{why}; {panicked}"), std::mem::take(steps)),
+    }
+}
+
+/// One request, waited for no longer than writes may stall. What was given up may have been carried out.
+async fn ask<C: Cloud>(
+    ctx: &Context<C>,
+    job: JobId,
+    action: &RequestAction,
+    budget: Budget,
+) -> Result<ImageId, CloudError> {
+    let request = image_request(action);
+    match timeout(budget.left(), send(ctx, &action.account, request)).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(CloudError {
+            action: Action::CreateImage,
+            kind: CloudErrorKind::OutcomeUnknown,
+            code: "timeout".to_owned(),
+            message: format!("no answer for job {job} as long as writes may stall"),
+            request_id: None,
+        }),
+    }
+}
+
+/// Looks until a snapshot of every expected volume is there, as long as everything is frozen. Says which were seen, or why
+/// they were not.
+async fn look<C: Cloud>(
+    ctx: &Context<C>,
+    job: JobId,
+    action: &RequestAction,
+    known: &BTreeSet<SnapshotId>,
+    frozen: &Frozen,
+    budget: Budget,
+) -> Result<String, String> {
+    let mut why = "no snapshot was seen".to_owned();
+    loop {
+        let left = budget.left();
+        if left.is_zero() || frozen.ended().is_some() {
+            return Err(why);
+        }
+        let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(SnapshotQuery::Job(job)).await };
+        match timeout(left, ctx.call(&action.account, Action::DescribeSnapshots, ask)).await {
+            Ok(Ok(snapshots)) => match missing(action, known, &snapshots) {
+                Ok(seen) => return Ok(seen),
+                Err(missing) => why = missing,
+            },
+            Ok(Err(error)) if error.kind == CloudErrorKind::Denied => {
+                return Err(format!("EC2 does not show the snapshots: {}", error.message));
+            }
+            Ok(Err(error)) => why = format!("EC2 did not show the snapshots: {}: {}", error.code, error.message),
+            Err(_elapsed) => return Err("EC2 did not show the snapshots in time".to_owned()),
+        }
+        tokio::time::sleep(LOOK_EVERY.min(budget.left())).await;
+    }
+}
+
+/// The snapshots of all expected volumes, or the first volume without one.
+fn missing(action: &RequestAction, known: &BTreeSet<SnapshotId>, seen: &[SeenSnapshot]) -> Result<String, String> {
+    let is_good = |it: &&SeenSnapshot| it.state != SnapshotState::Unusable && !known.contains(&it.id);
+    let by_volume: BTreeMap<&VolumeId, &SeenSnapshot> =
+        seen.iter().filter(is_good).filter_map(|it| Some((it.volume.as_ref()?, it))).collect();
+    let one = |volume: &amikeep_domain::instance::AttachedVolume| {
+        let snapshot = by_volume.get(&volume.volume).map(|it| it.id.to_string());
+        snapshot.ok_or_else(|| format!("no snapshot of {} was seen", volume.volume))
+    };
+    let found: Result<Vec<String>, String> = action.intent.volumes.iter().map(one).collect();
+    found.map(|found| found.join(", "))
+}
+
+/// Lets an application go on a thread that may wait for its answer.
+async fn drop_app(app: Locked) {
+    let _ = blocking(move || drop(app)).await;
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| format!("a thread of the hold ended early: {error}"))
+}

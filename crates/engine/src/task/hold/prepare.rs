@@ -1,0 +1,163 @@
+//! All that can be done before the freeze: whose machine it is, what is mounted there, what runs before, and what EC2 shows
+//! now. It also leaves the connection to EC2 warm for the one call that counts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use amikeep_cloud::{Action, Cloud, InstanceQuery, SnapshotQuery};
+use amikeep_domain::decision::HoldOrder;
+use amikeep_domain::freeze::{Freeze, HoldRecord, Via};
+use amikeep_domain::id::{InstanceId, SnapshotId, VolumeId};
+use amikeep_domain::instance::InstanceState;
+use amikeep_domain::job::Job;
+use amikeep_domain::plan::RequestAction;
+use amikeep_domain::policy::saturating_add;
+use amikeep_hold::boot_id;
+use amikeep_ledger::LedgerError;
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::hold::app::stopped_replica;
+use crate::hold::facts::{Purpose, sys};
+use crate::hold::ready::{NotReady, Ready, check_mounts, make_ready};
+use crate::hold::volumes::volumes_of;
+
+/// Everything is ready, and nothing is frozen.
+pub(super) struct Prepared {
+    pub(super) ready: Ready,
+    /// What the ledger must hold before anything is frozen.
+    pub(super) record: HoldRecord,
+    /// The volumes that hold what will be frozen.
+    pub(super) volumes: Vec<VolumeId>,
+    /// Snapshots that carry the tag of this job already, of an image that failed.
+    pub(super) known: BTreeSet<SnapshotId>,
+}
+
+/// Why nothing was frozen.
+pub(super) enum Unprepared {
+    /// The instance cannot be held still.
+    NotReady(NotReady),
+    /// It is not any more what the decision was taken on.
+    Anew(String),
+}
+
+impl From<NotReady> for Unprepared {
+    fn from(not_ready: NotReady) -> Self {
+        Self::NotReady(not_ready)
+    }
+}
+
+pub(super) async fn prepare<C: Cloud>(
+    ctx: &Context<C>,
+    job: &Job,
+    action: &RequestAction,
+    order: &HoldOrder,
+) -> Result<Result<Prepared, Unprepared>, LedgerError> {
+    let freeze = &order.freeze;
+    if let Err(why) = check_identity(ctx, freeze, &job.key.instance).await {
+        return Ok(Err(NotReady::new(why).into()));
+    }
+    let not_after = not_after(ctx.now(), freeze);
+    let purpose = purpose(job, action);
+    let mut record = HoldRecord {
+        freeze: freeze.name.clone(),
+        boot_id: boot_id().unwrap_or_default(),
+        guard: None,
+        mounts: Vec::new(),
+        thaw: None,
+        post: freeze.post.clone(),
+        stopped_replica: stopped_replica(freeze),
+        command_limit: freeze.command_limit,
+        facts: purpose.facts(freeze, not_after),
+    };
+    // The commands before the hold are run by what follows, so from here on those after it have to be.
+    ctx.ledger.record_hold(job.id, &record, ctx.now()).await?;
+    let (host, recipe, attached) = (Arc::clone(&ctx.host), freeze.clone(), action.intent.volumes.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        let mounts = check_mounts(&*host, &recipe)?;
+        let volumes = volumes_of(&recipe, &mounts, &attached, &sys()).map_err(NotReady::new)?;
+        Ok((make_ready(&*host, &recipe, &purpose, &mounts, not_after)?, volumes))
+    });
+    let (ready, volumes) = match made.await {
+        Ok(Ok(made)) => made,
+        Ok(Err(not_ready)) => return Ok(Err(Unprepared::NotReady(not_ready))),
+        Err(panicked) => return Ok(Err(NotReady::new(panicked.to_string()).into())),
+    };
+    match last_look(ctx, job, action).await {
+        Ok(known) => {
+            record.guard = ready.recorded.guard;
+            record.mounts.clone_from(&ready.recorded.mounts);
+            record.thaw.clone_from(&ready.recorded.thaw);
+            Ok(Ok(Prepared { ready, record, volumes, known }))
+        }
+        Err(reason) => {
+            super::leave(ready.entered).await;
+            Ok(Err(Unprepared::Anew(reason)))
+        }
+    }
+}
+
+/// Freezing the wrong machine would prove nothing about the image, and stop the writes of somebody else.
+async fn check_identity<C: Cloud>(ctx: &Context<C>, freeze: &Freeze, wanted: &InstanceId) -> Result<(), String> {
+    if freeze.via != Via::Local {
+        return Ok(());
+    }
+    let firmware = ctx.host.firmware_instance();
+    let (own, by) = match (&freeze.instance, firmware) {
+        (Some(stated), Some(told)) if *stated != told => {
+            return Err(format!("this host is {told}, and the freeze {} says that it is {stated}", freeze.name));
+        }
+        (_, Some(told)) => (told, "this host is"),
+        (Some(stated), None) => (stated.clone(), "the freeze says that this host is"),
+        (None, None) => match ctx.host.instance().await {
+            Ok(told) => (told, "this host is"),
+            Err(why) => {
+                let hint = "name it in `instance` of the freeze";
+                return Err(format!("which instance this host is cannot be told: {why}; {hint}"));
+            }
+        },
+    };
+    if own == *wanted {
+        return Ok(());
+    }
+    Err(format!(
+        "{by} {own}, and `via = \"local\"` freezes no other: run amikeep on {wanted}, or use `via = \"command\"`"
+    ))
+}
+
+fn not_after(now: Timestamp, freeze: &Freeze) -> Timestamp {
+    saturating_add(now, freeze.lock_wait + freeze.budget + freeze.command_limit)
+}
+
+fn purpose(job: &Job, action: &RequestAction) -> Purpose {
+    Purpose {
+        instance: Some(job.key.instance.clone()),
+        region: Some(job.key.region.clone()),
+        account: Some(job.key.account.clone()),
+        policy: Some(job.key.policy.clone()),
+        job: Some(job.id.to_string()),
+        image_name: Some(action.intent.name.to_string()),
+    }
+}
+
+/// The facts of the decision once more, after what may have taken a minute; and the snapshots that are there already.
+async fn last_look<C: Cloud>(
+    ctx: &Context<C>,
+    job: &Job,
+    action: &RequestAction,
+) -> Result<BTreeSet<SnapshotId>, String> {
+    let instance = job.key.instance.clone();
+    let ask = |cloud: Arc<C>| async move { cloud.observe_instances(InstanceQuery::Ids(vec![instance])).await };
+    let seen = ctx.call(&action.account, Action::DescribeInstances, ask).await.map_err(|error| error.to_string())?;
+    let intent = &action.intent;
+    let is_same = seen.first().is_some_and(|it| {
+        it.state == InstanceState::Running && it.launched_at == intent.launched_at && it.volumes == intent.volumes
+    });
+    if !is_same {
+        return Err("the instance changed while its hold was made ready, so it is decided anew".to_owned());
+    }
+    let id = job.id;
+    let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(SnapshotQuery::Job(id)).await };
+    let known = ctx.call(&action.account, Action::DescribeSnapshots, ask).await;
+    known.map(|known| known.into_iter().map(|it| it.id).collect()).map_err(|error| error.to_string())
+}
