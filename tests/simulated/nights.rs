@@ -65,6 +65,7 @@ pub(crate) fn fleet(seed: u64, begins_at: Timestamp) -> WorldBuilder {
         slow_per_mille: 30,
         slow_takes: SignedDuration::from_mins(45),
         vanishing_per_mille: 0,
+        lingering_per_mille: 60,
     };
     let fleet = (1..=3).fold(world(), |fleet, n| fleet.instance(spec(n)));
     fleet.seed(seed).image_duration(ImageDuration::Drawn).mishaps(mishaps).clock(SimClock::manual(begins_at))

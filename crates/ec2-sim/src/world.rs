@@ -122,6 +122,8 @@ pub struct World {
 #[derive(Debug)]
 pub(crate) struct State {
     rng: Rng,
+    /// Apart from all else, so that a seed makes the same world on both faces: only one of them numbers its requests.
+    request_ids: Rng,
     settings: Settings,
     places: BTreeMap<Place, Contents>,
     instance_types: BTreeMap<String, InstanceType>,
@@ -200,7 +202,7 @@ impl World {
 
     /// A new id for the reply to a request.
     pub fn request_id(&self) -> String {
-        self.state().rng.request_id()
+        self.state().request_ids.request_id()
     }
 }
 

@@ -1,4 +1,7 @@
-//! A world as a JSON file: accounts, regions, instances and launch templates, for people who try the simulator with their own fleet.
+//! A world as a JSON file: accounts, regions, instances and launch templates, and how it all behaves, for people who try
+//! the simulator with their own fleet, or their own program with a bad night.
+
+mod behaviour;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +12,7 @@ use crate::world::World;
 use crate::world::builder::WorldBuilder;
 use crate::world::spec::InstanceSpec;
 use crate::world::template_changes::LaunchTemplateSpec;
+use crate::world_file::behaviour::BehaviourEntry;
 
 /// Why a file describes no world.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +23,8 @@ pub struct InvalidWorldFile(#[source] serde_json::Error);
 #[serde(deny_unknown_fields)]
 struct WorldFile {
     accounts: Vec<AccountEntry>,
+    #[serde(default)]
+    behaviour: BehaviourEntry,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,11 +90,13 @@ enum StateEntry {
 impl World {
     /// The world that `json` describes:
     /// `{"accounts": [{"id": "111122223333", "regions": {"eu-central-1": [{"id": "i-0123456789abcdef0"}]}}]}`.
+    /// `docs/ec2-sim.md` has all of it.
     pub fn from_json(json: &str) -> Result<WorldBuilder, InvalidWorldFile> {
         let file: WorldFile = serde_json::from_str(json).map_err(InvalidWorldFile)?;
         let mut builder = World::builder();
         for account in file.accounts {
             builder = builder.account(&account.id);
+            builder = file.behaviour.denied.iter().fold(builder, |builder, action| builder.deny(action.0));
             for (region, instances) in account.regions {
                 builder = builder.region(&region);
                 builder = instances.into_iter().map(InstanceEntry::into_spec).fold(builder, WorldBuilder::instance);
@@ -98,7 +106,7 @@ impl World {
                 builder = specs.fold(builder.region(&region), WorldBuilder::launch_template);
             }
         }
-        Ok(builder)
+        Ok(file.behaviour.apply(builder))
     }
 }
 
@@ -155,5 +163,27 @@ mod tests {
         assert_eq!(templates.count(), 1);
         assert!(World::from_json(&json.replace("ami-00000000000000001", "ami-x")).unwrap().build().is_err());
         assert!(World::from_json(&json.replace("i-0123456789abcdef0", "i-x")).unwrap().build().is_err());
+    }
+
+    #[test]
+    fn a_file_says_how_its_world_behaves_and_a_typo_does_not() {
+        let json = r#"{"accounts": [{"id": "111122223333", "regions": {"eu-west-1": []}}], "behaviour": {
+            "request_limits": "off", "image_seconds": 60, "describe_lag_seconds": 2, "new_image_lag_seconds": 5,
+            "mishaps": {"failing_per_mille": 40, "slow_per_mille": 30, "slow_seconds": 7200, "lingering_per_mille": 9},
+            "denied": ["DeleteSnapshot"], "unknown": ["DescribeImageReferences"], "faults": [
+                {"on": "CreateImage", "outcome": "lost-after-effect", "when": {"per-mille": 40}},
+                {"on": "DeregisterImage", "outcome": {"error": {"status": 400, "code": "OperationNotPermitted",
+                 "message": "It is protected."}}, "touching": "ami-00000000000000001", "when": {"times": 2}},
+                {"on": "DescribeImages", "outcome": "cut-in-body", "page": 2}]}}"#;
+        assert!(World::from_json(json).unwrap().build().is_ok());
+        for (right, wrong) in [
+            ("CreateImage", "CreateImages"),
+            ("cut-in-body", "cut"),
+            ("failing_per_mille", "failing"),
+            ("per-mille", "per-million"),
+        ] {
+            let error = World::from_json(&json.replace(right, wrong));
+            assert!(error.is_err(), "{wrong}");
+        }
     }
 }

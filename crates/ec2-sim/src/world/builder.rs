@@ -298,6 +298,7 @@ impl WorldBuilder {
         }
         let state = State {
             rng,
+            request_ids: Rng::new(self.seed),
             settings: self.settings,
             places,
             instance_types,

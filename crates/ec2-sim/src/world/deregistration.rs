@@ -11,7 +11,7 @@ use crate::reply::{DeregistrationProtection, Reply, SnapshotDeletion, Tags};
 use crate::request::Action;
 use crate::world::audit::{Deletion, Resource};
 use crate::world::images::{Image, Registration};
-use crate::world::{Contents, Context, State, ids};
+use crate::world::{Contents, Context, Place, State, ids};
 
 impl State {
     pub(crate) fn deregister_image(
@@ -32,9 +32,14 @@ impl State {
         image.deregistered_at = Some(context.now);
         let tags = image.tags.as_of(Timestamp::MAX);
         let snapshots: Vec<SnapshotId> = image.snapshot_ids().cloned().collect();
+        let mishaps = self.settings.mishaps;
         let mut deletions = Vec::new();
         let mut records = vec![Deletion::new(context, Action::DeregisterImage, Resource::Image(id), tags)];
         for snapshot in snapshots.into_iter().filter(|_| delete_snapshots) {
+            if mishaps.lingers(&mut self.rng) {
+                self.fail_snapshot(&context.place, &snapshot);
+            }
+            let contents = self.contents(&context.place);
             let Some(deletion) = contents.delete_with_image(&snapshot, may_delete, context.now) else { continue };
             if deletion == SnapshotDeletion::Success {
                 let tags = contents.snapshot_tags(&snapshot);
@@ -88,6 +93,14 @@ impl State {
         context.end_dry_run()?;
         image.unprotect(context.now);
         Ok(Reply::Protection(image.protection))
+    }
+}
+
+impl State {
+    fn fail_snapshot(&mut self, place: &Place, id: &SnapshotId) {
+        if let Some(snapshot) = self.contents(place).snapshots.get_mut(id) {
+            snapshot.fails_with = Some(SnapshotDeletion::InternalError);
+        }
     }
 }
 

@@ -41,7 +41,8 @@ impl ImageFailure {
     }
 }
 
-/// What may happen to any image, in a thousand of them, drawn from the world's seed. At most one of these happens to one.
+/// What may happen to any image, in a thousand of them, drawn from the world's seed. At most one of these happens to one
+/// image; its snapshots linger or go for themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mishaps {
     /// Fail half-way, with `Server.InternalError`.
@@ -52,6 +53,8 @@ pub struct Mishaps {
     pub slow_takes: SignedDuration,
     /// Lose their instance: it is terminated half-way, which fails the image.
     pub vanishing_per_mille: u16,
+    /// Of snapshots that are to go with their image: stay, which the answer reports as `internal-error`.
+    pub lingering_per_mille: u16,
 }
 
 /// What happens to one image.
@@ -71,7 +74,7 @@ impl Mishaps {
         if vanishing == 0 {
             return None;
         }
-        let drawn = u16::try_from(rng.next() % 1000).unwrap_or(u16::MAX);
+        let drawn = per_mille(rng);
         match drawn {
             _ if drawn < failing => Some(Mishap::Fails),
             _ if drawn < slow => Some(Mishap::Slow(self.slow_takes)),
@@ -79,6 +82,16 @@ impl Mishaps {
             _ => None,
         }
     }
+
+    /// Whether a snapshot stays when its image goes. Draws only where it can.
+    pub(crate) fn lingers(&self, rng: &mut Rng) -> bool {
+        self.lingering_per_mille != 0 && per_mille(rng) < self.lingering_per_mille
+    }
+}
+
+/// Less than 1000.
+fn per_mille(rng: &mut Rng) -> u16 {
+    u16::try_from(rng.next() % 1000).unwrap_or(u16::MAX)
 }
 
 #[derive(Debug, Clone)]

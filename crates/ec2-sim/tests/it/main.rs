@@ -1,6 +1,8 @@
 //! The simulator from outside: the rules of its world, the wire, and the port. One binary, so that it links once.
 
 #[cfg(test)]
+mod both_faces;
+#[cfg(test)]
 mod capture;
 #[cfg(test)]
 mod commands;

@@ -15,7 +15,7 @@ fn instances(world: &World, ids: &[&str], filters: Vec<Filter>) -> Vec<InstanceV
     }
 }
 
-fn state(world: &World, id: &str) -> InstanceState {
+pub(crate) fn state(world: &World, id: &str) -> InstanceState {
     instances(world, &[id], vec![])[0].state
 }
 
