@@ -8,7 +8,7 @@ mod chart;
 mod cold_demo;
 mod daemon;
 mod figure;
-mod machine;
+pub(crate) mod machine;
 mod page;
 mod programs;
 

@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask ci`, `tidy`, `man` and `bench`.
+//! The project's own chores: `cargo xtask ci`, `tidy`, `man`, `bench` and `torture`.
 //!
 //! Whatever checks this project is here and nowhere else, so that a laptop and a build machine judge alike. Nothing
 //! of the product may depend on this package.
@@ -10,6 +10,7 @@ mod man;
 mod process;
 mod tidy;
 mod tools;
+mod torture;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Chore {
     Man,
     /// Measures, and prints a Markdown table.
     Bench(bench::Args),
+    /// Runs the tests of bad luck for long, and prints what they went through.
+    Torture(torture::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(&root),
         Chore::Man => man::run(&root),
         Chore::Bench(args) => bench::run(&root, &args),
+        Chore::Torture(args) => torture::run(&root, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

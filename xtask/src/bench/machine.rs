@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::process;
 
 /// A line of Markdown: processor, cores, memory, compiler, commit.
-pub(super) fn describe(root: &Path) -> String {
+pub(crate) fn describe(root: &Path) -> String {
     let cpu = field("/proc/cpuinfo", "model name");
     let memory = field("/proc/meminfo", "MemTotal");
     let kib: Option<u64> = memory.strip_suffix(" kB").and_then(|kib| kib.parse().ok());

@@ -1,0 +1,155 @@
+//! `cargo xtask torture`: the long runs of what `ci` runs shortly, and how much they went through.
+//!
+//! Each step is an ordinary test, told by its environment to draw from another seed, again and again. It prints what it
+//! counted; this chore adds that up, and with `--write` keeps it in `docs/reliability.md`. It must never print a count that
+//! was not counted in the same call, and a run that failed is no run: its seed is printed, and the chore fails.
+
+mod counts;
+mod page;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::process;
+use crate::torture::counts::Counts;
+use crate::torture::page::Done;
+
+/// How long.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The steps to run; all without a name.
+    names: Vec<String>,
+    /// Names the steps and runs none.
+    #[arg(long = "list")]
+    lists_only: bool,
+    /// For how long, shared by the steps: a seed that was begun is ended.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seeds")]
+    minutes: u64,
+    /// How many seeds each step is run with, however long it takes.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// How many nights of each seed have trouble, in the steps that have nights.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    nights: Option<u64>,
+    /// The first seed. Those of the ordinary tests are below the default.
+    #[arg(long = "from", default_value_t = 1_000)]
+    first_seed: u64,
+    /// Keeps the counts in docs/reliability.md.
+    #[arg(long = "write")]
+    writes: bool,
+}
+
+/// One test that can be run for long.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    package: &'static str,
+    test: &'static str,
+    /// The variable that takes the seed.
+    seed: &'static str,
+    /// Further variables; those of nights are overruled by `--nights`.
+    environment: &'static [(&'static str, &'static str)],
+}
+
+const NIGHTS: &str = "AMIKEEP_SIM_NIGHTS";
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "simulation",
+        about: "months of bad nights in process",
+        package: "amikeep-engine",
+        test: "simulation::what_is_left_after_months_of_bad_nights_is_what_the_rules_say",
+        seed: "AMIKEEP_SIM_SEED",
+        environment: &[("AMIKEEP_SIM_SEEDS", "1"), (NIGHTS, "60")],
+    },
+    Step {
+        name: "http",
+        about: "bad nights over HTTP, through the adapter for AWS",
+        package: "amikeep",
+        test: "nights::a_month_of_bad_nights_over_http_leaves_what_simulate_says_and_guards_hold",
+        seed: "AMIKEEP_SIM_SEED",
+        environment: &[("AMIKEEP_SIM_SEEDS", "1"), (NIGHTS, "31")],
+    },
+    Step {
+        name: "kills",
+        about: "kill -9 of the real binary at any time of waves and prunes",
+        package: "amikeep",
+        test: "kill::a_daemon_that_is_killed_a_hundred_times_images_every_instance_once_per_fire",
+        seed: "AMIKEEP_KILL_SEED",
+        environment: &[("AMIKEEP_KILLS", "200")],
+    },
+];
+
+/// Runs the steps that were asked for, and prints what they counted.
+pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
+    if args.lists_only {
+        for step in STEPS {
+            println!("{:<12} {}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    if let Some(unknown) = args.names.iter().find(|name| !STEPS.iter().any(|step| step.name == name.as_str())) {
+        bail!("no step is called `{unknown}`; `cargo xtask torture --list` names them");
+    }
+    let is_wanted = |step: &&Step| args.names.is_empty() || args.names.iter().any(|name| name == step.name);
+    let steps: Vec<&Step> = STEPS.iter().filter(is_wanted).collect();
+    let n_steps = u32::try_from(steps.len()).unwrap_or(u32::MAX).max(1);
+    let share = Duration::from_secs(args.minutes * 60) / n_steps;
+    let mut done = Vec::new();
+    for step in steps {
+        build(root, step)?;
+        done.push(torture(root, step, args, share)?);
+    }
+    let text = page::render(root, &done);
+    print!("\n{text}");
+    if args.writes { page::write(root, &text) } else { Ok(()) }
+}
+
+/// Compiling is not counted as time of the step.
+fn build(root: &Path, step: &Step) -> anyhow::Result<()> {
+    let arguments = ["test", "--quiet", "--locked", "--package", step.package, "--test", "it", "--no-run"];
+    process::run(&mut process::cargo(root, &arguments))
+}
+
+/// Seed after seed, until their number or the time is reached.
+fn torture(root: &Path, step: &Step, args: &Args, share: Duration) -> anyhow::Result<Done> {
+    let mut done =
+        Done { name: step.name, about: step.about, seeds: 0, took: Duration::ZERO, counts: Counts::default() };
+    while args.seeds.map_or(done.took < share, |seeds| done.seeds < seeds) {
+        let seed = args.first_seed + done.seeds;
+        let (counts, took) = process::timed(|| run_seed(root, step, args.nights, seed));
+        done.counts.add(&counts?);
+        done.took += took;
+        done.seeds += 1;
+        println!("{} with seed {seed}: {:.0} s", step.name, took.as_secs_f64());
+    }
+    Ok(done)
+}
+
+fn run_seed(root: &Path, step: &Step, nights: Option<u64>, seed: u64) -> anyhow::Result<Counts> {
+    let arguments = ["test", "--quiet", "--locked", "--package", step.package, "--test", "it", "--"];
+    let mut command = process::cargo(root, &arguments);
+    command.args(["--exact", step.test, "--nocapture"]).envs(step.environment.iter().copied());
+    command.env(step.seed, seed.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(nights) = nights.filter(|_| step.environment.iter().any(|(name, _)| *name == NIGHTS)) {
+        command.env(NIGHTS, nights.to_string());
+    }
+    let output = command.output().context("cargo cannot be started")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        print!("{}{text}", String::from_utf8_lossy(&output.stdout));
+        bail!(
+            "{} failed with {}={seed}; once it is mended, keep the seed where the test keeps its regressions",
+            step.name,
+            step.seed
+        );
+    }
+    let counts = Counts::read(&text)?;
+    if counts.is_empty() {
+        bail!("{} counted nothing: is there still a test {} in {}?", step.name, step.test, step.package);
+    }
+    Ok(counts)
+}
