@@ -81,6 +81,11 @@ impl<C: Cloud> Context<C> {
         }
     }
 
+    /// The connection of an account.
+    pub(crate) fn cloud(&self, account: &AccountName) -> Option<Arc<C>> {
+        self.in_force.clouds.get(account).cloned()
+    }
+
     pub(crate) fn policy_set(&self) -> &Arc<PolicySet> {
         &self.in_force.policy_set
     }

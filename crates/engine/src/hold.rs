@@ -12,5 +12,7 @@ pub(crate) mod holder;
 pub(crate) mod ready;
 pub(crate) mod recover;
 pub(crate) mod rehearse;
+pub(crate) mod remote;
+pub(crate) mod shell;
 pub(crate) mod told;
 pub(crate) mod volumes;

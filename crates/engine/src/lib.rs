@@ -33,6 +33,7 @@ pub use engine::{Engine, Options, Settled};
 pub use error::EngineError;
 pub use hold::recover::{Recovered, recover_holds};
 pub use hold::rehearse::{Rehearsal, rehearse};
+pub use hold::shell::command_shell;
 pub use host::{Host, NoHost};
 pub use prune::{PrunePreview, PruneScope, preview_prune};
 pub use run::{Beat, Control, Handle};

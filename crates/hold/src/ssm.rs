@@ -32,8 +32,6 @@ use crate::ssm::plan::Order;
 const CAPTURE_MIN: Duration = Duration::from_secs(2);
 /// How long a thaw may take there, before nobody waits for its answer any more.
 const THAW_WAIT_MAX: Duration = Duration::from_mins(1);
-/// How long a look may take there.
-const CHECK_WAIT_MAX: Duration = Duration::from_mins(1);
 /// A clock there that differs more than this from ours makes every promise about time worthless.
 const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 
@@ -76,7 +74,7 @@ pub enum RemoteError {
     #[error(transparent)]
     Plan(#[from] UnfitPlan),
     /// It was not to be asked.
-    #[error("the instance cannot be asked")]
+    #[error("the instance cannot be asked whether it may be frozen")]
     Shell(#[from] ShellError),
     /// The guard says no.
     #[error("the instance refuses: {why}")]
@@ -129,7 +127,8 @@ impl RemoteHolder {
     pub fn prepare(shell: Arc<dyn Shell>, plan: RemotePlan, now: Timestamp) -> Result<Self, RemoteError> {
         let script = plan.script(Order::Check, now)?;
         let began = Moment::now();
-        let output = shell.run(&script, CHECK_WAIT_MAX)?;
+        // A look that takes longer than the whole hold may says enough.
+        let output = shell.run(&script, plan.budget)?;
         let round_trip = Moment::now().since(began);
         let answer = Answer::read(&output).ok_or(RemoteError::Babble { exit_code: output.exit_code })?;
         if answer.verdict != Verdict::Done {
@@ -160,10 +159,11 @@ impl RemoteHolder {
         self.round_trip
     }
 
-    /// Freezes. Whatever happens, all is thawed when the plan's budget has passed on the machine since its freeze, which
-    /// begins within the budget from now on or not at all. If it could not be frozen, or nobody knows, it is told to thaw.
-    pub fn freeze(self, now: Timestamp) -> Result<RemoteHold, Box<RemoteReport>> {
-        let Self { shell, plan, mounts, skew, .. } = self;
+    /// Freezes. Whatever happens, all is thawed when `budget`, at most that of the plan, has passed on the machine since its
+    /// freeze, which begins within the budget from now on or not at all. If it could not be frozen, or nobody knows, it is told to thaw.
+    pub fn freeze(self, budget: Duration, now: Timestamp) -> Result<RemoteHold, Box<RemoteReport>> {
+        let Self { shell, mut plan, mounts, skew, .. } = self;
+        plan.budget = plan.budget.min(budget);
         let (anchor, began, budget) = (Anchor::at(now), Moment::now(), plan.budget);
         let not_after = now.saturating_add(skew).ok().and_then(|at| at.saturating_add(budget).ok());
         let script = plan.script(Order::Freeze, not_after.unwrap_or(Timestamp::MAX));

@@ -230,6 +230,14 @@ pub(crate) struct HoldArgs {
     /// Says that this is a rehearsal: without it nothing is frozen
     #[arg(long, required = true)]
     pub(crate) test: bool,
+
+    /// The instance, for a freeze through Systems Manager
+    #[arg(long, value_name = "INSTANCE")]
+    pub(crate) instance: Option<InstanceId>,
+
+    /// Its account, if there are several
+    #[arg(long, value_name = "NAME", requires = "instance")]
+    pub(crate) account: Option<AccountName>,
 }
 
 #[derive(Debug, Args)]

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use amikeep_domain::id::FreezeName;
-use amikeep_engine::{Clock, Rehearsal, SystemClock, rehearse};
+use amikeep_cloud_aws::AwsCloud;
+use amikeep_config::Config;
+use amikeep_domain::freeze::Via;
+use amikeep_domain::id::{AccountName, FreezeName};
+use amikeep_engine::{Clock, Rehearsal, SystemClock, command_shell, rehearse};
+use amikeep_hold::ssm::Shell;
 use serde::Serialize;
 
 use crate::cli::{Format, HoldArgs};
@@ -13,6 +17,7 @@ use crate::host::LocalHost;
 use crate::logging::{self, Purpose};
 use crate::output::heading;
 use crate::progress::Bars;
+use crate::wiring;
 
 /// What a rehearsal was, as JSON.
 #[derive(Debug, Serialize)]
@@ -53,15 +58,40 @@ pub(crate) async fn run(args: &HoldArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
             if known.is_empty() { "there is none".to_owned() } else { format!("there are {}", known.join(", ")) };
         return Err(UsageError(format!("there is no [freezes.{}] in the configuration: {known}", args.freeze)).into());
     };
+    let shell = match freeze.via {
+        Via::Ssm => Some(shell(args, &config).await?),
+        Via::Local | Via::Command => None,
+    };
     let host = LocalHost::new(&config.daemon.database);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let rehearsal = tokio::task::spawn_blocking(move || rehearse(&host, &freeze, &clock)).await?;
+    let rehearsal = tokio::task::spawn_blocking(move || rehearse(&host, &freeze, &clock, shell)).await?;
     let exit = if rehearsal.problem.is_none() { Exit::Done } else { Exit::Failed };
     match ctx.format {
         Format::Json => ctx.output.json(&answer(args, &rehearsal))?,
         Format::Table => tell(args, &rehearsal, ctx)?,
     }
     Ok(exit)
+}
+
+/// The way to the instance of the rehearsal.
+async fn shell(args: &HoldArgs, config: &Config) -> anyhow::Result<Arc<dyn Shell>> {
+    let Some(instance) = args.instance.clone() else {
+        let message = "a freeze through Systems Manager needs an instance: say which by --instance";
+        return Err(UsageError(message.to_owned()).into());
+    };
+    let known: Vec<&str> = config.accounts.keys().map(AccountName::as_str).collect();
+    let account = match &args.account {
+        Some(name) => config.accounts.get(name),
+        None if config.accounts.len() == 1 => config.accounts.values().next(),
+        None => None,
+    };
+    let Some(account) = account else {
+        let message = format!("say by --account which of the accounts the instance is in: {}", known.join(", "));
+        return Err(UsageError(message).into());
+    };
+    let cloud = AwsCloud::connect(wiring::aws_account(account, &config.daemon.owner)).await?;
+    let comment = format!("amikeep rehearses the freeze {}", args.freeze);
+    Ok(command_shell(Arc::new(cloud), instance, comment))
 }
 
 fn tell(args: &HoldArgs, rehearsal: &Rehearsal, ctx: &Ctx) -> anyhow::Result<()> {

@@ -21,6 +21,9 @@ use crate::value::table::{Entry, Named};
 /// value can mean more than itself to whatever reads it.
 pub(crate) const PLACEHOLDERS: [&str; 5] = ["instance_id", "job_id", "region", "budget_seconds", "not_after"];
 
+/// The guard on another machine is a shell script, with as many descriptors as have names.
+const REMOTE_MOUNTS_MAX: usize = 6;
+
 pub(crate) fn build(
     entries: Option<&Named<FreezeName, FreezeKeys>>,
     findings: &mut Findings<'_>,
@@ -37,6 +40,7 @@ fn build_freeze(entry: &Entry<FreezeName, FreezeKeys>, findings: &mut Findings<'
     check_commands(keys, table, findings);
     check_instance(keys, findings);
     check_mysql_lock(keys, findings);
+    check_remote(keys, findings);
     check_built(keys, findings);
     let budget = budget(keys);
     check_times(keys, budget, table, findings);
@@ -64,13 +68,38 @@ fn build_freeze(entry: &Entry<FreezeName, FreezeKeys>, findings: &mut Findings<'
     })
 }
 
+/// What the guard on another machine cannot do.
+fn check_remote(keys: &FreezeKeys, findings: &mut Findings<'_>) {
+    if keys.via.get() != Some(&Via::Ssm) {
+        return;
+    }
+    if let Some(application) = keys.application.located().filter(|it| it.value != Application::None) {
+        findings
+            .error(&application.at, "no application is held still through Systems Manager in this version")
+            .suggest(
+                "let a command in `pre` quiet it and one in `post` let it go, which run on the instance; or run amikeep \
+                 there with `via = \"local\"`",
+            );
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "/._@:+,=-".contains(c);
+    let mounts = keys.mounts.get().map_or(&[][..], |mounts| &mounts.0[..]);
+    for mount in mounts.iter().filter(|mount| !mount.value.0.to_string_lossy().chars().all(fits)) {
+        findings
+            .error(&mount.at, "this mount point has a character that cannot be used through Systems Manager")
+            .suggest("letters, digits and `/._@:+,=-` can");
+    }
+    if let Some(mount) = mounts.get(REMOTE_MOUNTS_MAX) {
+        findings
+            .error(
+                &mount.at,
+                format!("through Systems Manager at most {REMOTE_MOUNTS_MAX} mounts can be frozen at once"),
+            )
+            .suggest("name fewer");
+    }
+}
+
 /// What a file may say and this version cannot do. A policy that would fail every night must not look accepted.
 fn check_built(keys: &FreezeKeys, findings: &mut Findings<'_>) {
-    if let Some(via) = keys.via.located().filter(|via| via.value == Via::Ssm) {
-        findings
-            .error(&via.at, "freezing through Systems Manager is not part of this version")
-            .suggest("run amikeep on the instance with `via = \"local\"`, or freeze it with `via = \"command\"`");
-    }
     if let Some(capture) = keys.capture.located().filter(|capture| capture.value == CaptureBy::Snapshots) {
         findings
             .error(&capture.at, "`capture = \"snapshots\"` is not part of this version")
@@ -87,10 +116,10 @@ fn check_mounts(keys: &FreezeKeys, table: &At, findings: &mut Findings<'_>) {
             let at = keys.mounts.given().map_or_else(|| inside(table, "mounts"), |mounts| mounts.at.clone());
             findings.error(&at, "nothing to freeze").suggest("name at least one mount point");
         }
-        Some(Via::Command) if has_no_devices => {
+        Some(Via::Command | Via::Ssm) if has_no_devices => {
             let at = keys.devices.given().map_or_else(|| inside(table, "devices"), |it| it.at.clone());
             findings.error(&at, "missing").suggest(
-                "with `via = \"command\"` nobody but you knows which volumes the command holds still: name their devices as \
+                "of another machine nobody but you knows which volumes are held still: name their devices as \
                  EC2 shows them, such as `devices = [\"/dev/sdf\"]`",
             );
         }

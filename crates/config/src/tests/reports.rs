@@ -1106,34 +1106,62 @@ fn a_class_that_asks_for_a_freeze_names_one() {
 fn what_a_freeze_cannot_do_yet_is_refused() {
     check(
         &with_tables(
-            "[freezes.a]\nvia = \"ssm\"\nmounts = [\"/data\"]\n\
+            "[freezes.a]\nvia = \"ssm\"\nmounts = [\"/data\"]\ndevices = [\"/dev/sdf\"]\n\
+             application = \"redis\"\nconnection = { env = \"URL\" }\n\
              [freezes.b]\nvia = \"local\"\nmounts = [\"/data\"]\napplication = \"redis\"\nconnection = { env = \"URL\" }\n\
              mysql_lock = \"read-lock\"\ncapture = \"snapshots\"\n",
         ),
         &expect![[r#"
-            error: freezes.a.via: freezing through Systems Manager is not part of this version
-              --> amikeep.toml:12:7
+            error: freezes.a.application: no application is held still through Systems Manager in this version
+              --> amikeep.toml:15:15
                |
-            12 | via = "ssm"
-               |       ^^^^^
+            15 | application = "redis"
+               |               ^^^^^^^
                |
-               = help: run amikeep on the instance with `via = "local"`, or freeze it with `via = "command"`
+               = help: let a command in `pre` quiet it and one in `post` let it go, which run on the instance; or run amikeep there with `via = "local"`
 
             error: freezes.b.mysql_lock: only `application = "mysql"` is held by it
-              --> amikeep.toml:19:14
+              --> amikeep.toml:22:14
                |
-            19 | mysql_lock = "read-lock"
+            22 | mysql_lock = "read-lock"
                |              ^^^^^^^^^^^
                |
                = help: leave it out
 
             error: freezes.b.capture: `capture = "snapshots"` is not part of this version
-              --> amikeep.toml:20:11
+              --> amikeep.toml:23:11
                |
-            20 | capture = "snapshots"
+            23 | capture = "snapshots"
                |           ^^^^^^^^^^^
                |
                = help: leave it out: CreateImage takes the image then
+        "#]],
+    );
+}
+
+#[test]
+fn what_the_guard_on_another_machine_cannot_do_is_refused() {
+    check(
+        &with_tables(
+            "[freezes.a]\nvia = \"ssm\"\ndevices = [\"/dev/sdf\"]\n\
+             mounts = [\"/a\", \"/my data\", \"/c\", \"/d\", \"/e\", \"/f\", \"/g\"]\n",
+        ),
+        &expect![[r#"
+            error: freezes.a.mounts[1]: this mount point has a character that cannot be used through Systems Manager
+              --> amikeep.toml:14:17
+               |
+            14 | mounts = ["/a", "/my data", "/c", "/d", "/e", "/f", "/g"]
+               |                 ^^^^^^^^^^
+               |
+               = help: letters, digits and `/._@:+,=-` can
+
+            error: freezes.a.mounts[6]: through Systems Manager at most 6 mounts can be frozen at once
+              --> amikeep.toml:14:53
+               |
+            14 | mounts = ["/a", "/my data", "/c", "/d", "/e", "/f", "/g"]
+               |                                                     ^^^^
+               |
+               = help: name fewer
         "#]],
     );
 }
@@ -1155,7 +1183,7 @@ fn the_commands_of_a_freeze_are_checked() {
             11 | [freezes.a]
                |          ^
                |
-               = help: with `via = "command"` nobody but you knows which volumes the command holds still: name their devices as EC2 shows them, such as `devices = ["/dev/sdf"]`
+               = help: of another machine nobody but you knows which volumes are held still: name their devices as EC2 shows them, such as `devices = ["/dev/sdf"]`
 
             error: freezes.a.thaw: missing
               --> amikeep.toml:11:10

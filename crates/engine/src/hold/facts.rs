@@ -1,11 +1,16 @@
 //! What the commands of a freeze are told: by environment variables, and by words in braces in their arguments.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use amikeep_domain::freeze::Freeze;
+use amikeep_domain::freeze::{Freeze, Via};
 use amikeep_domain::id::{AccountId, InstanceId, PolicyName, Region};
+use amikeep_hold::ssm::Shell;
 use amikeep_hold::{Hook, Hooks};
 use jiff::Timestamp;
+
+use crate::clock::Clock;
 
 /// What a hold is for. A rehearsal is for nothing, and leaves out what it does not know.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +21,21 @@ pub(crate) struct Purpose {
     pub(crate) policy: Option<PolicyName>,
     pub(crate) job: Option<String>,
     pub(crate) image_name: Option<String>,
+    /// How the instance is reached, if it is another machine, and the clock to compare its own with.
+    pub(crate) remote: Option<Remote>,
+}
+
+/// The way to another machine.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    pub(crate) shell: Arc<dyn Shell>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("shell", &self.shell).finish_non_exhaustive()
+    }
 }
 
 impl Purpose {
@@ -52,8 +72,12 @@ impl Purpose {
     }
 }
 
-/// The commands before and after.
+/// The commands before and after that run on this machine.
 pub(crate) fn hooks(freeze: &Freeze, facts: Vec<(String, String)>) -> Hooks {
+    if freeze.via == Via::Ssm {
+        // The guard on the other machine runs them there.
+        return Hooks { pre: Vec::new(), post: Vec::new(), facts };
+    }
     let hook = |argv: &Vec<String>| Hook { argv: argv.clone(), limit: freeze.command_limit.unsigned_abs() };
     Hooks { pre: freeze.pre.iter().map(hook).collect(), post: freeze.post.iter().map(hook).collect(), facts }
 }

@@ -1,10 +1,13 @@
-//! Who freezes and thaws: the guard of mounts, or the guard of commands.
+//! Who freezes and thaws: the guard of mounts, the guard of commands, or the guard on another machine.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use amikeep_hold::command::{CommandGuard, CommandHold};
+use amikeep_hold::ssm::{RemoteHold, RemoteHolder};
 use amikeep_hold::{Cause, Guard, Hold, Hook};
+
+use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::hold::told::End;
@@ -23,6 +26,8 @@ pub(crate) enum Holder {
         /// What it is told.
         facts: Vec<(String, String)>,
     },
+    /// Freezes mounts of another machine.
+    Remote(Box<RemoteHolder>),
 }
 
 /// Everything is frozen. Dropped, it is thawed.
@@ -32,6 +37,13 @@ pub(crate) enum Frozen {
     Mounts(Hold),
     /// By commands.
     Commands(CommandHold),
+    /// On another machine.
+    Remote {
+        /// The hold.
+        hold: RemoteHold,
+        /// When the freeze was sent.
+        sent_at: Timestamp,
+    },
 }
 
 impl Holder {
@@ -47,6 +59,13 @@ impl Holder {
                 Ok(hold) => Ok(Frozen::Commands(hold)),
                 Err(report) => Err(Box::new(End::of_commands(&report))),
             },
+            Self::Remote(holder) => {
+                let sent_at = clock.now();
+                match holder.freeze(budget, sent_at) {
+                    Ok(hold) => Ok(Frozen::Remote { hold, sent_at }),
+                    Err(report) => Err(Box::new(End::of_remote(&report, sent_at))),
+                }
+            }
         }
     }
 }
@@ -57,6 +76,7 @@ impl Frozen {
         match self {
             Self::Mounts(hold) => hold.ended(),
             Self::Commands(hold) => hold.ended(),
+            Self::Remote { hold, .. } => hold.ended(),
         }
     }
 
@@ -65,6 +85,7 @@ impl Frozen {
         match self {
             Self::Mounts(hold) => End::of_mounts(&hold.thaw()),
             Self::Commands(hold) => End::of_commands(&hold.thaw()),
+            Self::Remote { hold, sent_at } => End::of_remote(&hold.thaw(), sent_at),
         }
     }
 }

@@ -15,8 +15,9 @@ use amikeep_hold::{
 use jiff::Timestamp;
 
 use crate::hold::app::{chain, connect};
-use crate::hold::facts::{Purpose, hooks};
+use crate::hold::facts::{Purpose, Remote, hooks};
 use crate::hold::holder::Holder;
+use crate::hold::remote::prepare_remote;
 use crate::hold::told::{Told, step};
 use crate::host::Host;
 
@@ -96,7 +97,13 @@ pub(crate) fn make_ready(
     let (holder, recorded) = match freeze.via {
         Via::Local => start_guard(host, mounts)?,
         Via::Command => start_command_guard(host, freeze, purpose, &facts, not_after)?,
-        Via::Ssm => return Err(NotReady::new("this version cannot freeze through Systems Manager")),
+        Via::Ssm => {
+            let Some(Remote { shell, clock }) = purpose.remote.clone() else {
+                return Err(NotReady::new("the instance to be held still through Systems Manager is not known"));
+            };
+            let remote = prepare_remote(shell, freeze, purpose, &facts, clock.now())?;
+            (Holder::Remote(Box::new(remote)), Recorded::default())
+        }
     };
     let entered = hooks(freeze, facts).enter().map_err(|error| NotReady::from(*error))?;
     Ok(Ready { app, holder, entered, recorded })

@@ -7,11 +7,12 @@ use amikeep_domain::job::{HoldStep, JobEvent};
 use amikeep_domain::policy::saturating_add;
 use amikeep_hold::Moment;
 use amikeep_hold::apps::Prepared;
+use amikeep_hold::ssm::Shell;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::hold::app::{lock, ping, position, release};
-use crate::hold::facts::Purpose;
+use crate::hold::facts::{Purpose, Remote};
 use crate::hold::holder::Holder;
 use crate::hold::ready::{check_mounts, make_ready};
 use crate::hold::told::signed;
@@ -45,15 +46,19 @@ impl Rehearsal {
     }
 }
 
-/// Locks, freezes, thaws, and takes no image. It blocks. Nothing of it is in any ledger: should this process and its guard
-/// both be killed while it freezes, only `fsfreeze --unfreeze` helps.
-pub fn rehearse(host: &dyn Host, freeze: &Freeze, clock: &Arc<dyn Clock>) -> Rehearsal {
+/// Locks, freezes, thaws, and takes no image. It blocks. `shell` is the way to the instance, if that is another machine.
+///
+/// Nothing of it is in any ledger: should this process and its guard both be killed while it freezes this machine, only
+/// `fsfreeze --unfreeze` helps.
+pub fn rehearse(host: &dyn Host, freeze: &Freeze, clock: &Arc<dyn Clock>, shell: Option<Arc<dyn Shell>>) -> Rehearsal {
     let mounts = match check_mounts(host, freeze) {
         Ok(mounts) => mounts,
         Err(not_ready) => return Rehearsal::failed(not_ready.why),
     };
     let not_after = saturating_add(clock.now(), freeze.lock_wait + freeze.budget + freeze.command_limit);
-    let ready = match make_ready(host, freeze, &Purpose::default(), &mounts, not_after) {
+    let purpose =
+        Purpose { remote: shell.map(|shell| Remote { shell, clock: Arc::clone(clock) }), ..Purpose::default() };
+    let ready = match make_ready(host, freeze, &purpose, &mounts, not_after) {
         Ok(ready) => ready,
         Err(not_ready) => {
             let mut failed = Rehearsal::failed(not_ready.why);

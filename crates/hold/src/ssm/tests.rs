@@ -5,6 +5,9 @@ use std::sync::Mutex;
 
 use super::*;
 
+/// No less than what the plan says.
+const NO_LESS: Duration = Duration::MAX;
+
 type Answered = Result<ShellOutput, ShellError>;
 
 /// Says what it was told to say, and keeps what was sent.
@@ -72,7 +75,7 @@ fn a_hold_that_the_thaw_found_frozen_is_proved() {
     let shell = shell([looked(0), said(0, "frozen 90 100 103\n"), said(0, "thawed 100 103 250\n")]);
     let holder = prepared(&shell);
     assert_eq!(holder.mounts()[0].path, std::path::Path::new("/srv/db"));
-    let hold = holder.freeze(now()).unwrap();
+    let hold = holder.freeze(NO_LESS, now()).unwrap();
     assert_eq!(hold.ended(), None);
     let report = hold.thaw();
     assert_eq!((report.cause, report.doubt, report.is_left_frozen), (Cause::Told, None, false));
@@ -84,7 +87,7 @@ fn a_hold_that_the_thaw_found_frozen_is_proved() {
 #[test]
 fn a_freeze_is_refused_after_a_time_by_the_clock_there() {
     let shell = shell([looked(100), said(0, "frozen 90 100 103\n"), said(0, "thawed 1 2 3\n")]);
-    drop(prepared(&shell).freeze(now()).unwrap().thaw());
+    drop(prepared(&shell).freeze(NO_LESS, now()).unwrap().thaw());
     let until: i64 = shell.sent.lock().unwrap()[1].rsplit(' ').next().unwrap().parse().unwrap();
     let ahead = until - now().as_second();
     assert!((144..=146).contains(&ahead), "the budget and what that clock is ahead: {ahead}");
@@ -94,7 +97,7 @@ fn a_freeze_is_refused_after_a_time_by_the_clock_there() {
 fn a_hold_that_thawed_itself_proves_nothing() {
     for answer in [said(46, "thawed 1 2 3\nwhy budget\n"), said(47, "why no such hold\n")] {
         let shell = shell([looked(0), said(0, "frozen 90 100 103\n"), answer]);
-        let report = prepared(&shell).freeze(now()).unwrap().thaw();
+        let report = prepared(&shell).freeze(NO_LESS, now()).unwrap().thaw();
         assert!(report.doubt.is_some() && report.held_from.is_none() && !report.is_left_frozen, "{report:?}");
     }
 }
@@ -103,9 +106,9 @@ fn a_hold_that_thawed_itself_proves_nothing() {
 fn a_thaw_without_an_answer_is_sent_once_more_and_then_left_to_the_watchdog() {
     let frozen = || said(0, "frozen 90 100 103\n");
     let shell_1 = shell([looked(0), frozen(), unknown("lost"), said(0, "thawed 1 2 3\n")]);
-    assert_eq!(prepared(&shell_1).freeze(now()).unwrap().thaw().doubt, None);
+    assert_eq!(prepared(&shell_1).freeze(NO_LESS, now()).unwrap().thaw().doubt, None);
     let shell_2 = shell([looked(0), frozen(), unknown("lost"), unknown("lost again")]);
-    let report = prepared(&shell_2).freeze(now()).unwrap().thaw();
+    let report = prepared(&shell_2).freeze(NO_LESS, now()).unwrap().thaw();
     assert!(report.is_left_frozen && report.doubt.unwrap().contains("lost again"));
     assert_eq!(sent(&shell_2), ["check", "freeze", "thaw", "thaw"]);
 }
@@ -113,7 +116,7 @@ fn a_thaw_without_an_answer_is_sent_once_more_and_then_left_to_the_watchdog() {
 #[test]
 fn a_freeze_without_an_answer_is_thawed_and_one_that_was_refused_is_not() {
     let lost = shell([looked(0), unknown("lost"), said(47, "why no such hold\n")]);
-    let report = prepared(&lost).freeze(now()).unwrap_err();
+    let report = prepared(&lost).freeze(NO_LESS, now()).unwrap_err();
     assert!(report.doubt.as_ref().unwrap().contains("lost") && !report.is_left_frozen, "{report:?}");
     assert_eq!(sent(&lost), ["check", "freeze", "thaw"]);
     for answer in [
@@ -122,18 +125,18 @@ fn a_freeze_without_an_answer_is_thawed_and_one_that_was_refused_is_not() {
         said(44, "why /srv/db could not be frozen\n"),
     ] {
         let shell = shell([looked(0), answer]);
-        let report = prepared(&shell).freeze(now()).unwrap_err();
+        let report = prepared(&shell).freeze(NO_LESS, now()).unwrap_err();
         assert!(report.doubt.is_some() && !report.is_left_frozen, "{report:?}");
         assert_eq!(sent(&shell), ["check", "freeze"], "there is nothing to thaw");
     }
     let stuck = shell([looked(0), said(45, "why still frozen: /srv/db\n"), said(49, "why still frozen: /srv/db\n")]);
-    assert!(prepared(&stuck).freeze(now()).unwrap_err().is_left_frozen);
+    assert!(prepared(&stuck).freeze(NO_LESS, now()).unwrap_err().is_left_frozen);
 }
 
 #[test]
 fn a_hold_that_is_dropped_is_thawed() {
     let shell = shell([looked(0), said(0, "frozen 90 100 103\n"), said(0, "thawed 1 2 3\n")]);
-    drop(prepared(&shell).freeze(now()).unwrap());
+    drop(prepared(&shell).freeze(NO_LESS, now()).unwrap());
     let until = Moment::now() + Duration::from_secs(30);
     while sent(&shell).len() < 3 {
         assert!(Moment::now() < until, "nobody thawed");

@@ -16,6 +16,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::bench::{BOTH, Bench, Fs, PATIENCE, fsfreeze, is_thawed, said};
 use crate::writer::Writer;
 
+/// No less than what the plan says.
+const NO_LESS: Duration = Duration::MAX;
+
 /// Whose tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tools {
@@ -103,7 +106,7 @@ fn now() -> Timestamp {
 }
 
 fn freeze(here: &Arc<Here>, plan: RemotePlan) -> RemoteHold {
-    RemoteHolder::prepare(here.shell(), plan, now()).unwrap().freeze(now()).unwrap()
+    RemoteHolder::prepare(here.shell(), plan, now()).unwrap().freeze(NO_LESS, now()).unwrap()
 }
 
 fn refused(here: &Arc<Here>, plan: RemotePlan) -> String {
@@ -174,7 +177,7 @@ fn a_freeze_that_is_killed_is_thawed_by_the_watchdog_at_once() {
         plan.pre = vec![argv(&["sh", "-c", &format!("echo > {}; sleep 15", flag.display())])];
         plan.post = vec![argv(&["touch", after.to_str().unwrap()])];
         let holder = RemoteHolder::prepare(here.shell(), plan, now()).unwrap();
-        let freezing = std::thread::spawn(move || holder.freeze(now()));
+        let freezing = std::thread::spawn(move || holder.freeze(NO_LESS, now()));
         until("the command before runs", || flag.exists());
         here.kill();
         let report = freezing.join().unwrap().unwrap_err();
@@ -194,7 +197,7 @@ fn whenever_the_freeze_is_killed_writes_flow_again_within_the_budget() {
         let holder = RemoteHolder::prepare(here.shell(), plan.clone(), now()).unwrap();
         let killer = Arc::clone(&here);
         *here.group.lock().unwrap() = None;
-        let freezing = std::thread::spawn(move || holder.freeze(now()).map(RemoteHold::thaw));
+        let freezing = std::thread::spawn(move || holder.freeze(NO_LESS, now()).map(RemoteHold::thaw));
         until("the command runs", || killer.group.lock().unwrap().is_some());
         // From before its first file to after the last freeze; the sleep is the dice, not a wait for anything.
         std::thread::park_timeout(Duration::from_millis(run * 15));
@@ -214,8 +217,10 @@ fn a_mount_that_somebody_else_froze_stays_frozen_and_ours_is_thawed() {
     let Some(bench) = Bench::with(&BOTH) else { return };
     let here = Here::with(Tools::Debian, &bench);
     fsfreeze("--freeze", bench.mount(1));
-    let report =
-        RemoteHolder::prepare(here.shell(), plan(&bench, "foreign"), now()).unwrap().freeze(now()).unwrap_err();
+    let report = RemoteHolder::prepare(here.shell(), plan(&bench, "foreign"), now())
+        .unwrap()
+        .freeze(NO_LESS, now())
+        .unwrap_err();
     assert!(report.doubt.as_ref().unwrap().contains(bench.mount(1).to_str().unwrap()), "{report:?}");
     assert!(is_thawed(bench.mount(0)) && !is_thawed(bench.mount(1)));
     fsfreeze("--unfreeze", bench.mount(1));
@@ -228,13 +233,13 @@ fn a_freeze_that_is_delivered_late_refuses() {
         let here = Here::with(tools, &bench);
         let holder = RemoteHolder::prepare(here.shell(), plan(&bench, &format!("late-{tools:?}")), now()).unwrap();
         let an_hour_ago = now().saturating_sub(SignedDuration::from_hours(1)).unwrap();
-        let report = holder.freeze(an_hour_ago).unwrap_err();
+        let report = holder.freeze(NO_LESS, an_hour_ago).unwrap_err();
         assert!(report.doubt.unwrap().contains("was to be begun until"), "{tools:?}");
         // Nobody waits for it any more: the thaw has been there.
         let given_up = plan(&bench, &format!("given-up-{tools:?}"));
         let holder = RemoteHolder::prepare(here.shell(), given_up.clone(), now()).unwrap();
         thaw_left(&here.shell(), &given_up).unwrap();
-        let report = holder.freeze(now()).unwrap_err();
+        let report = holder.freeze(NO_LESS, now()).unwrap_err();
         assert!(report.doubt.unwrap().contains("given up"), "{tools:?}");
         assert!(is_thawed(bench.mount(0)));
     }
@@ -273,7 +278,7 @@ fn there_is_one_hold_at_a_time() {
     let hold = freeze(&here, plan(&bench, "first"));
     let why = refused(&here, plan(&bench, "third"));
     assert!(why.contains("first"), "{why}");
-    assert!(second.freeze(now()).unwrap_err().doubt.unwrap().contains("first"));
+    assert!(second.freeze(NO_LESS, now()).unwrap_err().doubt.unwrap().contains("first"));
     assert_eq!(hold.thaw().doubt, None, "the others did not thaw it");
 }
 
@@ -294,7 +299,7 @@ fn commands_around_a_hold_run_there_and_a_failure_ends_in_no_freeze() {
         fs::remove_file(&log).unwrap();
         plan.run.push_str("-2");
         plan.pre[1] = argv(&["false"]);
-        let report = RemoteHolder::prepare(here.shell(), plan, now()).unwrap().freeze(now()).unwrap_err();
+        let report = RemoteHolder::prepare(here.shell(), plan, now()).unwrap().freeze(NO_LESS, now()).unwrap_err();
         assert!(report.doubt.unwrap().contains("command 2 before"), "{tools:?}");
         assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 3, "both commands after ran");
         assert!(is_thawed(bench.mount(0)));

@@ -5,6 +5,7 @@ use std::path::Path;
 use amikeep_cloud::{Action, Cloud, CloudError, InstanceQuery, ProbeOutcome};
 use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::Config;
+use amikeep_domain::freeze::{CaptureBy, Via};
 use amikeep_domain::id::{AccountName, InstanceId};
 use amikeep_domain::instance::{Instance, InstanceState};
 use amikeep_domain::policy::{Enabled, Policy, PolicySet};
@@ -118,7 +119,7 @@ async fn ask_account(
         asked.account.matches = matches(instances, &configured.name, set);
         asked.doubts = doubts(&asked.account.matches, instance.as_ref());
     }
-    for action in Action::ALL.into_iter().filter(|action| !is_for_freezes(*action)) {
+    for action in Action::ALL.into_iter().filter(|action| is_called(*action, set)) {
         let outcome = cloud.probe(action, instance.clone()).await;
         let found = problem(action, &outcome, &identity.arn);
         match cost_of_missing(action) {
@@ -132,13 +133,15 @@ async fn ask_account(
     asked
 }
 
-/// What is called only where an instance is held still in one of two ways, none of which can be configured yet.
-fn is_for_freezes(action: Action) -> bool {
-    let takes_snapshots = matches!(
-        action,
-        Action::DescribeVolumes | Action::GetInstanceUefiData | Action::CreateSnapshots | Action::RegisterImage
-    );
-    takes_snapshots || action.service() == "ssm"
+/// Whether an action is called under this configuration. Some are only where an instance is held still in a certain way.
+fn is_called(action: Action, set: &PolicySet) -> bool {
+    match action {
+        Action::DescribeVolumes | Action::GetInstanceUefiData | Action::CreateSnapshots | Action::RegisterImage => {
+            set.freezes.values().any(|freeze| freeze.capture == CaptureBy::Snapshots)
+        }
+        _ if action.service() == "ssm" => set.freezes.values().any(|freeze| freeze.via == Via::Ssm),
+        _ => true,
+    }
 }
 
 /// What does not work without a permission, where backups do. It is a warning: a policy that is tied to tags refuses ids

@@ -18,8 +18,9 @@ use jiff::Timestamp;
 
 use crate::context::Context;
 use crate::hold::app::stopped_replica;
-use crate::hold::facts::{Purpose, sys};
+use crate::hold::facts::{Purpose, Remote, sys};
 use crate::hold::ready::{NotReady, Ready, check_mounts, make_ready};
+use crate::hold::shell::command_shell;
 use crate::hold::volumes::volumes_of;
 
 /// Everything is ready, and nothing is frozen.
@@ -58,14 +59,15 @@ pub(super) async fn prepare<C: Cloud>(
         return Ok(Err(NotReady::new(why).into()));
     }
     let not_after = not_after(ctx.now(), freeze);
-    let purpose = purpose(job, action);
+    let purpose = purpose(ctx, freeze, job, action);
     let mut record = HoldRecord {
         freeze: freeze.name.clone(),
         boot_id: boot_id().unwrap_or_default(),
         guard: None,
         mounts: Vec::new(),
         thaw: None,
-        post: freeze.post.clone(),
+        // Those of another machine are run there, by its own guard.
+        post: if freeze.via == Via::Ssm { Vec::new() } else { freeze.post.clone() },
         stopped_replica: stopped_replica(freeze),
         command_limit: freeze.command_limit,
         facts: purpose.facts(freeze, not_after),
@@ -129,8 +131,14 @@ fn not_after(now: Timestamp, freeze: &Freeze) -> Timestamp {
     saturating_add(now, freeze.lock_wait + freeze.budget + freeze.command_limit)
 }
 
-fn purpose(job: &Job, action: &RequestAction) -> Purpose {
+fn purpose<C: Cloud>(ctx: &Context<C>, freeze: &Freeze, job: &Job, action: &RequestAction) -> Purpose {
+    let shell = |cloud| {
+        let comment = format!("amikeep holds still for job {}", job.id);
+        Remote { shell: command_shell(cloud, job.key.instance.clone(), comment), clock: Arc::clone(&ctx.clock) }
+    };
+    let is_remote = freeze.via == Via::Ssm;
     Purpose {
+        remote: ctx.cloud(&action.account).filter(|_| is_remote).map(shell),
         instance: Some(job.key.instance.clone()),
         region: Some(job.key.region.clone()),
         account: Some(job.key.account.clone()),
