@@ -82,3 +82,16 @@ async fn each_action_that_is_denied_is_named() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_limits_that_may_not_be_read_are_a_warning_and_stop_nothing() {
+    let site = site().await;
+    site.world.deny(&ACCOUNT.parse().unwrap(), Action::ListServiceQuotas);
+    let ran = site.run(&["check", "--online", "--format", "json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let checked = ran.json();
+    let warned = checked["warnings"].as_array().unwrap().iter().filter_map(|it| it["message"].as_str());
+    assert_eq!(warned.filter(|it| it.contains("servicequotas:ListServiceQuotas is denied")).count(), 1, "{checked:#}");
+    let ran = site.run(&["backup", &instance_id(1)]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+}

@@ -1,6 +1,8 @@
 //! The daemon and its signals.
 
-use crate::site::{NEVER_NOW, Site, is_open, policy, spec, world};
+use amikeep_ec2_sim::Action;
+
+use crate::site::{ACCOUNT, NEVER_NOW, Site, is_open, policy, spec, world};
 
 fn idle() -> String {
     policy("idle", "stateless", NEVER_NOW, "")
@@ -90,4 +92,18 @@ async fn a_ledger_that_is_none_is_refused_and_left_as_it_is() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains(site.database().to_str().unwrap()), "{ran:?}");
     assert_eq!(std::fs::read_to_string(site.database()).unwrap(), "these are the notes of the neighbour");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daemon_takes_the_request_limits_of_its_account_into_force_and_says_so() {
+    let world = world().request_limit(Action::CreateImage, 80.0, 8.0);
+    let site = Site::new(world, &idle()).await;
+    let mut daemon = site.daemon().await;
+    daemon.wait_for_log("CreateImage 80 at once and 8 a second").await;
+    drop(daemon);
+    site.world.deny(&ACCOUNT.parse().unwrap(), Action::ListServiceQuotas);
+    let mut daemon = site.daemon().await;
+    daemon.wait_for_log("are taken to be the documented ones").await;
+    daemon.signal("TERM");
+    assert!(daemon.wait().await.success());
 }

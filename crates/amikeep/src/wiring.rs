@@ -9,11 +9,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use amikeep_cloud::{Paced, Pacers};
 use amikeep_cloud_aws::{AwsAccount, AwsCloud};
 use amikeep_config::{Account, Config};
 use amikeep_domain::id::{AccountName, Owner};
 use amikeep_domain::plan::Scope;
-use amikeep_engine::{Engine, EngineError, OsRandom, SystemClock};
+use amikeep_engine::{Engine, EngineError, OsRandom, SteadyTimer, SystemClock};
 use amikeep_ledger::{EngineLock, Holder, Ledger, LockError};
 use jiff::Timestamp;
 use tracing::error;
@@ -24,17 +25,25 @@ use crate::host::LocalHost;
 /// What the daemon calls itself in the lock.
 pub(crate) const DAEMON_COMMAND: &str = "amikeep daemon";
 
+/// The connection of one account: AWS, behind the pacer of its account and region.
+pub(crate) type Connection = Paced<AwsCloud, SteadyTimer>;
+
 /// Connections by account name.
-pub(crate) type Clouds = BTreeMap<AccountName, Arc<AwsCloud>>;
+pub(crate) type Clouds = BTreeMap<AccountName, Arc<Connection>>;
+
+/// What is known of EC2's request limits, for the life of this process.
+pub(crate) fn pacers() -> Arc<Pacers<SteadyTimer>> {
+    Pacers::new(SteadyTimer::start())
+}
 
 /// Makes the connections of every account ready. An account that cannot be used as it is written is logged and left
 /// out; the others must not wait for somebody to mend it.
-pub(crate) async fn connect(config: &Config) -> Clouds {
+pub(crate) async fn connect(config: &Config, pacers: &Arc<Pacers<SteadyTimer>>) -> Clouds {
     let mut clouds = Clouds::new();
     for account in config.accounts.values() {
         match AwsCloud::connect(aws_account(account, &config.daemon.owner)).await {
             Ok(cloud) => {
-                clouds.insert(account.name.clone(), Arc::new(cloud));
+                clouds.insert(account.name.clone(), Arc::new(pacers.pace(cloud, account.region.clone())));
             }
             Err(error) => error!(account = %account.name, "account {} cannot be used: {error}", account.name),
         }
@@ -80,7 +89,7 @@ pub(crate) async fn start_engine(
     ledger: Ledger,
     clouds: Clouds,
     scope: Scope,
-) -> Result<Engine<AwsCloud>, EngineError> {
+) -> Result<Engine<Connection>, EngineError> {
     let host = Arc::new(LocalHost::new(&config.daemon.database));
     let options = amikeep_engine::Options { jobs_max: config.daemon.max_concurrent_jobs, scope, host };
     let policy_set = Arc::new(config.policy_set.clone());
@@ -110,7 +119,7 @@ mod tests {
     #[tokio::test]
     async fn every_account_is_connected_though_nothing_answers() {
         let config = amikeep_config::parse(FILE, "test.toml").unwrap().config;
-        let clouds = connect(&config).await;
+        let clouds = connect(&config, &pacers()).await;
         assert_eq!(clouds.keys().map(AccountName::as_str).collect::<Vec<_>>(), ["other", "plain"]);
     }
 

@@ -55,6 +55,7 @@ pub struct AwsCloud {
     pub(crate) ssm_reads: aws_sdk_ssm::Client,
     /// For commands. It makes one attempt: a repeated `SendCommand` is a second command.
     pub(crate) ssm_writes: aws_sdk_ssm::Client,
+    pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) instance_types: InstanceTypes,
     pub(crate) endpoint_time: EndpointTime,
     /// Whether the endpoint refused the parameter `IncludeDisabled` as unknown.
@@ -121,6 +122,7 @@ impl AwsCloud {
             reads: aws_sdk_ec2::Client::from_conf(ec2.build()),
             writes: aws_sdk_ec2::Client::from_conf(once.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            quotas: aws_sdk_servicequotas::Client::new(&config),
             endpoint_time,
             instance_types: InstanceTypes::default(),
             lacks_include_disabled: AtomicBool::new(false),

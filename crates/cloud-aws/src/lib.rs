@@ -1,4 +1,4 @@
-//! The port's real side: EC2, STS and Systems Manager through the AWS SDK.
+//! The port's real side: EC2, STS, Systems Manager and Service Quotas through the AWS SDK.
 //!
 //! Owns the SDK: building its clients, paging, and turning its answers and errors into the types of the port. It is the
 //! only crate that names the SDK, and no type of the SDK leaves it. It must never decide anything about a backup, never
@@ -16,6 +16,7 @@ mod instance_types;
 mod metadata;
 mod page;
 mod probe;
+mod quotas;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 
 use amikeep_cloud::{
     Action, Cloud, CloudError, CommandId, CommandRequest, CommandState, Identity, ImageAttributes, ImageQuery,
-    ImageRequest, InstanceQuery, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent, SeenImage,
+    ImageRequest, InstanceQuery, Limits, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent, SeenImage,
     SeenSnapshot, SnapshotQuery, SnapshotsRequest,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
@@ -57,6 +58,10 @@ impl Cloud for AwsCloud {
 
     async fn observe_usage(&self, images: Vec<ImageId>) -> Result<BTreeMap<ImageId, Usage>, CloudError> {
         self.usage(&images).await
+    }
+
+    async fn observe_limits(&self) -> Result<Limits, CloudError> {
+        self.limits().await
     }
 
     fn answered_at(&self) -> Option<Timestamp> {

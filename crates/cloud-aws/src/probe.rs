@@ -51,6 +51,7 @@ impl AwsCloud {
             Action::DeregisterImage => self.ask_to_deregister_image().await,
             Action::DeleteSnapshot => self.ask_to_delete_snapshot().await,
             Action::DescribeImageReferences => self.ask_to_describe_image_references().await,
+            Action::ListServiceQuotas => self.ask_to_list_quotas().await,
             Action::DescribeLaunchTemplates => ask_to_read!(self, action, self.reads.describe_launch_templates()),
             Action::DescribeLaunchTemplateVersions => {
                 ask_to_read!(self, action, self.reads.describe_launch_template_versions().versions("$Latest"))
@@ -221,7 +222,7 @@ fn about_nothing(answer: Result<(), CloudError>, nothing: &str) -> Result<ProbeO
 }
 
 /// What the answer to a `DryRun` means. A call that went through although it was a `DryRun` is allowed as well.
-fn understood(answer: Result<(), CloudError>) -> Result<ProbeOutcome, CloudError> {
+pub(crate) fn understood(answer: Result<(), CloudError>) -> Result<ProbeOutcome, CloudError> {
     use CloudErrorKind as Kind;
     let Err(mut error) = answer else { return Ok(ProbeOutcome::Allowed) };
     match error.kind {

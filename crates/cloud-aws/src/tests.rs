@@ -7,6 +7,7 @@ mod credentials;
 mod dates;
 mod listings;
 mod probes;
+mod quotas;
 mod removals;
 mod server;
 mod usage;

@@ -17,7 +17,7 @@ pub use command::{
     CommandId, CommandOutput, CommandRequest, CommandState, DELIVERY_FOR_MIN, REBOOT_EXIT_CODE, SeenAgent,
 };
 pub use error::{CloudError, CloudErrorKind, classify, is_mutation};
-pub use pacer::{Limit, Limits, Paced, Pacer, Timer, WAIT_MAX};
+pub use pacer::{Limit, Limits, Paced, Pacer, Pacers, Timer, WAIT_MAX};
 pub use port::{
     Action, Cloud, Identity, ImageQuery, ImageRequest, ImageState, InstanceQuery, MappedDevice, ProbeOutcome, Reboot,
     RemovedSnapshot, ResourceId, SeenImage, SeenSnapshot, SnapshotQuery, SnapshotRemoval, SnapshotState,

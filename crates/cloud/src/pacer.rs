@@ -48,9 +48,11 @@
 mod bucket;
 mod limits;
 mod paced;
+mod pacers;
 
 pub use limits::{Limit, Limits};
 pub use paced::Paced;
+pub use pacers::Pacers;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -96,7 +98,8 @@ pub trait Timer: Send + Sync + 'static {
 ///
 /// Everything that calls this account and region in this process must share one pacer, in an `Arc`, whatever policy or
 /// account name it does so for; and a pacer should outlive a reload, or the next wave begins with a burst that EC2's
-/// buckets no longer have. Two pacers for one account still get along, as two hosts do: each finds its share.
+/// buckets no longer have: [`Pacers`] sees to both. Two pacers for one account still get along, as two hosts do: each
+/// finds its share.
 ///
 /// It begins with full buckets. A restart in the middle of a wave is the one case in which that is wrong, and costs at
 /// most one burst of throttled calls.

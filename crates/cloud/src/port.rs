@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
 use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
+use crate::pacer::Limits;
 
 /// The most values that EC2 takes in one filter ("Using filtering" in the EC2 User Guide). The engine keeps its queries
 /// to this, so that one query is one call plus paging.
@@ -65,11 +66,13 @@ pub enum Action {
     GetCommandInvocation,
     /// `ssm:CancelCommand`.
     CancelCommand,
+    /// `servicequotas:ListServiceQuotas`, for the request limits that are in force.
+    ListServiceQuotas,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::GetCallerIdentity,
         Self::AssumeRole,
         Self::DescribeInstances,
@@ -92,6 +95,7 @@ impl Action {
         Self::SendCommand,
         Self::GetCommandInvocation,
         Self::CancelCommand,
+        Self::ListServiceQuotas,
     ];
 
     /// The service that it belongs to, as IAM writes it.
@@ -102,6 +106,7 @@ impl Action {
             | Self::SendCommand
             | Self::GetCommandInvocation
             | Self::CancelCommand => "ssm",
+            Self::ListServiceQuotas => "servicequotas",
             _ => "ec2",
         }
     }
@@ -131,6 +136,7 @@ impl Action {
             Self::SendCommand => "SendCommand",
             Self::GetCommandInvocation => "GetCommandInvocation",
             Self::CancelCommand => "CancelCommand",
+            Self::ListServiceQuotas => "ListServiceQuotas",
         }
     }
 }
@@ -363,6 +369,12 @@ pub trait Cloud: Send + Sync + 'static {
         &self,
         images: Vec<ImageId>,
     ) -> impl Future<Output = Result<BTreeMap<ImageId, Usage>, CloudError>> + Send;
+
+    /// Asks Service Quotas for the request limits of the account; what it does not tell is as documented. A pacer takes
+    /// them into force. Nothing depends on the answer but speed: a backup never waits for it.
+    fn observe_limits(&self) -> impl Future<Output = Result<Limits, CloudError>> + Send {
+        async { Ok(Limits::documented()) }
+    }
 
     /// EC2's time in the last answer of any kind, as its `Date` header had it; `None` before the first answer. Compared
     /// with the host's clock right after a call, it tells whether that clock makes sense.

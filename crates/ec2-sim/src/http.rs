@@ -1,4 +1,4 @@
-//! The HTTP face: EC2's and STS's Query protocol, and Systems Manager's JSON, on a loopback port.
+//! The HTTP face: EC2's and STS's Query protocol, and the JSON of Systems Manager and Service Quotas, on a loopback port.
 //!
 //! It translates and nothing more: what a call does, and how it goes wrong, is the world's alone, so that this face
 //! and the one in process cannot differ.
@@ -7,6 +7,7 @@ mod auth;
 mod ec2_reply;
 mod ec2_request;
 mod form;
+mod quotas;
 mod ssm;
 mod sts;
 mod wire;
@@ -128,24 +129,24 @@ async fn answer(
     let request_id = face.world.request_id();
     let encoded = if method == Method::POST { &body[..] } else { uri.query().unwrap_or_default().as_bytes() };
     let (service, delivery) = call(&face.world, encoded, &headers);
+    let document = |status, text| document(status, service, &request_id, text);
     let now = http_date(face.world.clock().now());
     let mut response = match delivery {
-        Delivered::Answer(request, reply) => {
-            response_of(service, StatusCode::OK, &request_id, render(service, &request, &reply, &request_id))
-        }
+        Delivered::Answer(request, reply) => document(StatusCode::OK, render(service, &request, &reply, &request_id)),
         Delivered::CutInBody(request, reply) => {
-            let body = render(service, &request, &reply, &request_id);
-            scissors.cut_in_body(body.len() / 2);
-            response_of(service, StatusCode::OK, &request_id, body)
+            let text = render(service, &request, &reply, &request_id);
+            scissors.cut_in_body(text.len() / 2);
+            document(StatusCode::OK, text)
         }
         Delivered::Refusal(error) => {
-            let body = match service {
+            let text = match service {
                 Service::Ssm => ssm::render_error(&error),
                 Service::Ec2 => ec2_reply::render_error(&error, &request_id),
                 Service::Sts => sts::render_error(&error, &request_id),
+                Service::ServiceQuotas => quotas::render_error(&error),
             };
             let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-            response_of(service, status, &request_id, body)
+            document(status, text)
         }
         Delivered::Cut => {
             scissors.cut();
@@ -170,16 +171,17 @@ fn render(service: Service, request: &Request, reply: &Reply, request_id: &str) 
         Service::Ec2 => ec2_reply::render(request.action(), reply, request_id),
         Service::Sts => sts::render(reply, request_id),
         Service::Ssm => ssm::render(reply),
+        Service::ServiceQuotas => quotas::render(reply),
     }
 }
 
-fn response_of(service: Service, status: StatusCode, request_id: &str, body: String) -> Response {
+fn document(status: StatusCode, service: Service, request_id: &str, text: String) -> Response {
     let content_type = match service {
         Service::Ec2 | Service::Sts => "text/xml;charset=UTF-8",
-        Service::Ssm => "application/x-amz-json-1.1",
+        Service::Ssm | Service::ServiceQuotas => "application/x-amz-json-1.1",
     };
     let headers = [("content-type", content_type), ("x-amzn-requestid", request_id)];
-    (status, headers, body).into_response()
+    (status, headers, text).into_response()
 }
 
 /// A [`Delivery`] with the request that it answers.
@@ -227,6 +229,7 @@ fn invocation(
         Service::Ec2 => ec2_request::parse(&Form::parse(encoded)?)?,
         Service::Sts => (sts::parse(&Form::parse(encoded)?)?, false),
         Service::Ssm => (ssm::parse(target, encoded)?, false),
+        Service::ServiceQuotas => (quotas::parse(target, encoded)?, false),
     };
     Ok(Invocation { caller, region: credential.region, request, dry_run })
 }

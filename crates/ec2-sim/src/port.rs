@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use amikeep_cloud::{
     Action, Cloud, CloudError, CloudErrorKind, CommandId, CommandRequest, CommandState, Identity, ImageAttributes,
-    ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, Registration, RemovedSnapshot, ResourceId, SeenAgent,
-    SeenImage, SeenSnapshot, SnapshotQuery, SnapshotsRequest, VALUES_PER_FILTER_MAX, is_mutation,
+    ImageQuery, ImageRequest, InstanceQuery, Limits, ProbeOutcome, Registration, RemovedSnapshot, ResourceId,
+    SeenAgent, SeenImage, SeenSnapshot, SnapshotQuery, SnapshotsRequest, VALUES_PER_FILTER_MAX, is_mutation,
 };
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -33,6 +33,7 @@ use crate::world::{Delivery, Invocation, Place, World};
 const PAGE_SIZE: i64 = 1000;
 const TYPE_PAGE_SIZE: i64 = 100;
 const TEMPLATE_PAGE_SIZE: i64 = 200;
+const QUOTA_PAGE_SIZE: i64 = 100;
 
 /// One account in one region of a world, as amikeep's port. Clones share what they know of instance types, and when
 /// they were last answered.
@@ -167,6 +168,11 @@ impl SimCloud {
     }
 }
 
+/// The question for one page of the quotas of EC2.
+fn quotas_page(next_token: Option<String>) -> Request {
+    Request::ListServiceQuotas { service_code: "ec2".to_owned(), max_results: Some(QUOTA_PAGE_SIZE), next_token }
+}
+
 impl Cloud for SimCloud {
     async fn observe_identity(&self) -> Result<Identity, CloudError> {
         match self.send(Action::GetCallerIdentity, Request::GetCallerIdentity, false)? {
@@ -207,6 +213,21 @@ impl Cloud for SimCloud {
 
     async fn observe_usage(&self, images: Vec<ImageId>) -> Result<BTreeMap<ImageId, Usage>, CloudError> {
         self.usage(&images)
+    }
+
+    async fn observe_limits(&self) -> Result<Limits, CloudError> {
+        let action = Action::ListServiceQuotas;
+        let (mut quotas, mut next) = (Vec::new(), None);
+        loop {
+            let Reply::ServiceQuotas(page) = self.send(action, quotas_page(next), false)? else {
+                return Err(lost(action, "bad-answer", "the answer cannot be used"));
+            };
+            quotas.extend(page.items);
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(Limits::from_quotas(quotas.iter().map(|quota| (quota.name.as_str(), quota.value))));
+            }
+        }
     }
 
     fn answered_at(&self) -> Option<Timestamp> {

@@ -34,6 +34,19 @@ pub struct Page<T> {
     pub next_token: Option<String>,
 }
 
+/// A quota of an account, as Service Quotas shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuotaView {
+    /// `L-…`, the same for the same name.
+    pub code: String,
+    /// For people; of a request limit, it is all that tells which one it is.
+    pub name: String,
+    /// The applied value: a number, never NaN.
+    pub value: f64,
+}
+
+impl Eq for QuotaView {}
+
 /// The number that goes with a state on the wire.
 pub(crate) fn state_code(state: InstanceState) -> u16 {
     match state {
@@ -445,5 +458,6 @@ pub enum Reply {
     Invocation(InvocationView),
     CommandCancelled,
     Agents(Vec<AgentView>),
+    ServiceQuotas(Page<QuotaView>),
     Done,
 }

@@ -1,93 +1,12 @@
 //! What can be asked of the world, typed once for both faces. Ids are still raw text here, since EC2 itself is what
 //! tells a malformed id from an unknown one.
 
-use std::fmt;
+mod action;
 
 pub use amikeep_cloud::Reboot;
 
 use crate::reply::MachineAttributes;
-
-macro_rules! actions {
-    ($($name:ident),+ $(,)?) => {
-        /// An API action, named as EC2 and STS name it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[expect(missing_docs, reason = "the names are EC2's")]
-        pub enum Action { $($name),+ }
-
-        impl Action {
-            /// Every action that the simulator knows.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
-
-            /// The name on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name)),+ }
-            }
-
-            /// The action of that name, if the simulator knows it.
-            pub fn parse(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|action| action.as_str() == name)
-            }
-        }
-    };
-}
-
-actions!(
-    DescribeInstances,
-    DescribeInstanceStatus,
-    DescribeInstanceTypes,
-    DescribeVolumes,
-    DescribeImages,
-    DescribeSnapshots,
-    DescribeTags,
-    DescribeRegions,
-    DescribeImageReferences,
-    DescribeLaunchTemplates,
-    DescribeLaunchTemplateVersions,
-    CreateImage,
-    CreateSnapshots,
-    RegisterImage,
-    GetInstanceUefiData,
-    CreateTags,
-    DeleteTags,
-    DeregisterImage,
-    EnableImageDeregistrationProtection,
-    DisableImageDeregistrationProtection,
-    DeleteSnapshot,
-    CreateLaunchTemplate,
-    CreateLaunchTemplateVersion,
-    DeleteLaunchTemplate,
-    StartInstances,
-    StopInstances,
-    TerminateInstances,
-    RebootInstances,
-    GetCallerIdentity,
-    AssumeRole,
-    SendCommand,
-    GetCommandInvocation,
-    CancelCommand,
-    DescribeInstanceInformation,
-);
-
-impl Action {
-    /// Whether it belongs to STS and not to EC2.
-    pub fn is_sts(self) -> bool {
-        matches!(self, Self::GetCallerIdentity | Self::AssumeRole)
-    }
-
-    /// Whether it belongs to Systems Manager and not to EC2.
-    pub fn is_ssm(self) -> bool {
-        matches!(
-            self,
-            Self::SendCommand | Self::GetCommandInvocation | Self::CancelCommand | Self::DescribeInstanceInformation
-        )
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+pub use crate::request::action::Action;
 
 /// One `Filter.N`: any of the values is enough, and all filters must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -391,6 +310,7 @@ pub enum Request {
     CancelCommand { command_id: String, instance_ids: Vec<String> },
     DescribeInstanceInformation { ids: Vec<String> },
     AssumeRole { role_arn: String, session_name: String, external_id: Option<String>, duration_seconds: i64 },
+    ListServiceQuotas { service_code: String, max_results: Option<i64>, next_token: Option<String> },
 }
 
 impl LaunchTemplateRef {
@@ -437,6 +357,7 @@ impl Request {
             Self::GetCommandInvocation { .. } => Action::GetCommandInvocation,
             Self::CancelCommand { .. } => Action::CancelCommand,
             Self::DescribeInstanceInformation { .. } => Action::DescribeInstanceInformation,
+            Self::ListServiceQuotas { .. } => Action::ListServiceQuotas,
         }
     }
 
@@ -460,6 +381,7 @@ impl Request {
             Self::AssumeRole { role_arn, .. } => vec![role_arn],
             Self::SendCommand(call) => call.instance_ids.iter().map(String::as_str).collect(),
             Self::GetCommandInvocation { command_id, instance_id } => vec![command_id, instance_id],
+            Self::ListServiceQuotas { service_code, .. } => vec![service_code],
             Self::DescribeImages(call) => call.ids.iter().map(String::as_str).collect(),
             Self::DescribeInstances { ids, .. }
             | Self::DescribeInstanceStatus { ids, .. }

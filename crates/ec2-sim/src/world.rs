@@ -25,6 +25,7 @@ pub(crate) mod limits;
 mod orders;
 pub(crate) mod paging;
 pub(crate) mod points;
+mod quotas;
 mod reads;
 mod references;
 mod register_image;
@@ -214,7 +215,8 @@ impl State {
             return refusal(ApiError::invalid_action(action.as_str()));
         }
         let limited = self.settings.request_limits == RequestLimits::Documented;
-        if limited && !self.buckets.take(&place, &invocation.request, now) {
+        let special = &self.settings.special_limits;
+        if limited && !self.buckets.take(&place, &invocation.request, special, now) {
             return refusal(ApiError::throttled());
         }
         let fault = if invocation.dry_run { None } else { self.faults.strike(&invocation.request, &mut self.rng) };
@@ -257,6 +259,9 @@ impl State {
         let context = Context { now, horizon, place, caller, dry_run: *dry_run };
         if action.is_sts() {
             return self.perform_sts(&context, request);
+        }
+        if let Request::ListServiceQuotas { service_code, max_results, next_token } = request {
+            return self.list_service_quotas(&context, service_code, *max_results, next_token.as_deref());
         }
         if self.iam.is_denied(&caller.account, action) && action.is_ssm() {
             return Err(ApiError::access_denied(&caller.arn, action.as_str()));

@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
+use amikeep_cloud::Timer;
 use jiff::Timestamp;
 
 /// Tells the time.
@@ -41,6 +43,29 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Time that only passes and that nobody sets, for pacing.
+#[derive(Debug, Clone, Copy)]
+pub struct SteadyTimer {
+    started: tokio::time::Instant,
+}
+
+impl SteadyTimer {
+    /// Begins now.
+    pub fn start() -> Self {
+        Self { started: tokio::time::Instant::now() }
+    }
+}
+
+impl Timer for SteadyTimer {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep_until(&self, moment: Duration) {
+        tokio::time::sleep_until(self.started + moment).await;
     }
 }
 

@@ -27,7 +27,7 @@ mod state;
 mod task;
 
 pub use advice::{next_step, next_step_once};
-pub use clock::{Clock, ManualClock, OsRandom, Random, SeededRandom, SystemClock};
+pub use clock::{Clock, ManualClock, OsRandom, Random, SeededRandom, SteadyTimer, SystemClock};
 pub use doorbell::Doorbell;
 pub use engine::{Engine, Options, Settled};
 pub use error::EngineError;

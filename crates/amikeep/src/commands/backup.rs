@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &BackupArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let bars = Bars::new();
     logging::start(Purpose::Command, ctx, &bars);
     let config = ctx.load_config()?.config;
-    let clouds = wiring::connect(&config).await;
+    let clouds = wiring::connect(&config, &wiring::pacers()).await;
     let targets = target::find(&config, &clouds, args).await?;
     let requests = requests(ctx, args, &targets);
     let goal = if args.no_wait { Goal::Requested } else { Goal::Ended };

@@ -3,13 +3,13 @@
 //! Owns the life of the process: the lock, signals, reloads, and what systemd is told. What is done, and when, is the
 //! engine's alone; this module must never start, delay or stop a job.
 
+mod limits;
 mod reload;
 mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::{Config, Loaded};
 use amikeep_domain::plan::Scope;
 use amikeep_engine::{Beat, Control, Doorbell, EngineError, Handle};
@@ -29,7 +29,7 @@ use crate::exit::{Exit, Told};
 use crate::logging::{self, Purpose};
 use crate::progress::Bars;
 use crate::systemd::Systemd;
-use crate::wiring::{self, DAEMON_COMMAND};
+use crate::wiring::{self, Clouds, Connection, DAEMON_COMMAND};
 
 /// How often a lock that a command holds is tried again.
 const LOCK_RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -141,8 +141,9 @@ async fn serve(
     systemd: &Arc<Systemd>,
     signals: &mut Signals,
 ) -> anyhow::Result<Exit> {
-    let clouds = wiring::connect(&config).await;
-    let engine = wiring::start_engine(&config, ledger.clone(), clouds, Scope::Everything).await?;
+    let pacers = wiring::pacers();
+    let clouds = wiring::connect(&config, &pacers).await;
+    let engine = wiring::start_engine(&config, ledger.clone(), clouds.clone(), Scope::Everything).await?;
     let engine = engine.keeping_ledger_backups(config.daemon.ledger_backups);
     let (control, receiver) = mpsc::channel(1);
     let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
@@ -156,21 +157,36 @@ async fn serve(
     };
     let mut engine_task = JoinSet::new();
     engine_task.spawn(engine.run(handle));
-    let mut reloads = Reloads::new(ctx.config_path.clone(), config, Arc::clone(&status));
+    let mut reloads = Reloads::new(ctx.config_path.clone(), config, Arc::clone(&status), Arc::clone(&pacers));
+    let mut limits = read_limits(clouds);
     loop {
         tokio::select! {
             ended = engine_task.join_next() => return ended_early(ended),
             signal = signals.next() => match signal {
-                Signal::Reload => reload(&mut reloads, &control, systemd, &status).await,
+                Signal::Reload => {
+                    if let Some(clouds) = reload(&mut reloads, &control, systemd, &status).await {
+                        limits = read_limits(clouds);
+                    }
+                }
                 Signal::Stop => break,
             },
         }
     }
+    drop(limits);
+    // Calls under way end, and those that still wait for their turn are not sent.
+    pacers.close();
     let ended = stop(&mut engine_task, &shutdown, systemd, signals).await;
     if let Some(serving) = serving {
         serving.end().await;
     }
     ended
+}
+
+/// Beside the engine, which waits for it in nothing. It ends when the set is dropped.
+fn read_limits(clouds: Clouds) -> JoinSet<()> {
+    let mut chores = JoinSet::new();
+    chores.spawn(limits::keep_reading(clouds));
+    chores
 }
 
 /// Begins to answer users who may not read the ledger. Without a socket there are backups all the same.
@@ -203,13 +219,22 @@ fn ended_early(ended: Ended) -> anyhow::Result<Exit> {
     }
 }
 
-async fn reload(reloads: &mut Reloads, control: &mpsc::Sender<Control<AwsCloud>>, systemd: &Systemd, status: &Status) {
+/// The connections of the new configuration, if it is in force now.
+async fn reload(
+    reloads: &mut Reloads,
+    control: &mpsc::Sender<Control<Connection>>,
+    systemd: &Systemd,
+    status: &Status,
+) -> Option<Clouds> {
     Systemd::reloading();
-    if let Some(replace) = reloads.read().await {
+    let replaced = reloads.read().await;
+    let clouds = replaced.as_ref().map(|Control::Replace { clouds, .. }| clouds.clone());
+    if let Some(replace) = replaced {
         // The engine takes it in at its next turn; if it has ended, the next turn of this loop sees that.
         drop(control.send(replace).await);
     }
     systemd.reloaded(&status.last_text());
+    clouds
 }
 
 /// Ends the engine in order. Whoever asks a second time means at once: what is cut off is settled by the next start.

@@ -83,7 +83,7 @@ struct Pinned {
 async fn ordered(ctx: &Ctx, command: &'static str, kind: RequestKind, shown: Shown) -> anyhow::Result<Exit> {
     logging::start(Purpose::Command, ctx, &Bars::new());
     let config = ctx.load_config()?.config;
-    let clouds = wiring::connect(&config).await;
+    let clouds = wiring::connect(&config, &wiring::pacers()).await;
     let (_, ended) = order::carry_out(ctx, &config, &clouds, command, kind).await?;
     let exit = order::tell(ctx, &ended);
     if exit != Exit::Done {

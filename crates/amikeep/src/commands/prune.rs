@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &PruneArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         let text = "nobody can be asked here: --yes deletes, --dry-run only shows";
         return Err(UsageError(text.to_owned()).into());
     }
-    let clouds = wiring::connect(&config).await;
+    let clouds = wiring::connect(&config, &wiring::pacers()).await;
     let preview = look(args, ctx, &config, &clouds).await?;
     let ledger = open_ledger(&config.daemon.database).await?;
     let rows = ledger.images(args.policy.as_ref(), None).await?;

@@ -3,6 +3,7 @@
 //! Knows no time and no fill.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::port::Action;
 
@@ -22,6 +23,16 @@ impl Limit {
     }
 }
 
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at once and {} a second", self.capacity, self.refill_per_s)
+    }
+}
+
+/// How Service Quotas names the two numbers of a bucket, after the name of its action.
+const CAPACITY_QUOTA: &str = " request bucket maximum capacity";
+const REFILL_QUOTA: &str = " request bucket refill rate";
+
 /// The buckets of one account in one region. An action that is not among them has no limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits(BTreeMap<Action, Limit>);
@@ -30,6 +41,31 @@ impl Limits {
     /// The defaults of EC2, from "Request throttling for the Amazon EC2 API" in the developer guide.
     pub fn documented() -> Self {
         Self(Action::ALL.into_iter().filter_map(|action| Some((action, documented(action)?))).collect())
+    }
+
+    /// The documented limits, and in their place what Service Quotas tells: pairs of the name of a quota of EC2 and its
+    /// value, in any order, with whatever other quotas there are. "View your current API throttling limits" in the
+    /// developer guide has the names. A bucket that nothing could pass is no limit that EC2 can mean, and is passed over.
+    pub fn from_quotas<'a>(quotas: impl IntoIterator<Item = (&'a str, f64)>) -> Self {
+        let mut limits = Self::documented();
+        for (name, value) in quotas {
+            let (action, is_capacity) = match (name.strip_suffix(CAPACITY_QUOTA), name.strip_suffix(REFILL_QUOTA)) {
+                (Some(action), _) => (action, true),
+                (None, Some(action)) => (action, false),
+                (None, None) => continue,
+            };
+            let known = limits.0.iter_mut().find(|(known, _)| known.as_str() == action);
+            let Some((_, limit)) = known else { continue };
+            let told =
+                if is_capacity { Limit::new(value, limit.refill_per_s) } else { Limit::new(limit.capacity, value) };
+            *limit = told.unwrap_or(*limit);
+        }
+        limits
+    }
+
+    /// Those that are not as documented.
+    pub fn special(&self) -> impl Iterator<Item = (Action, Limit)> {
+        self.iter().filter(|(action, limit)| documented(*action) != Some(*limit))
     }
 
     /// The same with another limit for one action.
@@ -46,9 +82,11 @@ impl Limits {
 
 fn documented(action: Action) -> Option<Limit> {
     let (capacity, refill_per_s) = match action {
-        // STS has limits of its own, which a few calls an hour do not reach, and Systems Manager publishes none.
+        // STS and Service Quotas have limits of their own, which a few calls an hour do not reach, and Systems Manager
+        // publishes none.
         Action::GetCallerIdentity
         | Action::AssumeRole
+        | Action::ListServiceQuotas
         | Action::DescribeInstanceInformation
         | Action::SendCommand
         | Action::GetCommandInvocation
@@ -103,8 +141,27 @@ mod tests {
             SendCommand unlimited
             GetCommandInvocation unlimited
             CancelCommand unlimited
+            ListServiceQuotas unlimited
         "#]]
         .assert_eq(&lines.concat());
+    }
+
+    #[test]
+    fn quotas_of_our_actions_are_taken_by_their_names_and_all_else_is_passed_over() {
+        let limits = Limits::from_quotas([
+            ("CreateImage request bucket refill rate", 12.5),
+            ("Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 1920.0),
+            ("CreateImage request bucket maximum capacity", 200.0),
+            ("DescribeInstances unfiltered request bucket maximum capacity", 7.0),
+            ("RunInstances request bucket maximum capacity", 1000.0),
+            ("DeregisterImage request bucket refill rate", 0.0),
+            ("DescribeImages request bucket refill rate", 40.0),
+        ]);
+        let special: Vec<String> = limits.special().map(|(action, limit)| format!("{action}: {limit}")).collect();
+        assert_eq!(
+            special,
+            ["DescribeImages: 100 at once and 40 a second", "CreateImage: 200 at once and 12.5 a second"]
+        );
     }
 
     #[test]

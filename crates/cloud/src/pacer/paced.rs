@@ -3,10 +3,11 @@
 //! It must never change a request or an answer.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
 use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
-use crate::pacer::{Pacer, Timer};
+use crate::pacer::{Limits, Pacer, Timer};
 use crate::port::{
     Action, Cloud, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot, ResourceId,
     SeenImage, SeenSnapshot, SnapshotQuery,
@@ -29,19 +30,50 @@ const IMAGES_PER_REFERENCE_QUERY: usize = 10;
 ///
 /// A call whose turn is more than [`WAIT_MAX`](crate::WAIT_MAX) away is refused with
 /// [`CloudErrorKind::Throttled`](crate::CloudErrorKind::Throttled) and the code `paced`: nothing was sent.
-#[derive(Debug)]
 pub struct Paced<C, T> {
     cloud: C,
-    pacer: Arc<Pacer<T>>,
+    pacer: Mutex<Arc<Pacer<T>>>,
+    /// Where the pacer of an account is to be had, once it is known whose account this is.
+    shared: Option<Shared<T>>,
     /// Turns that were taken by [`Cloud::ready`], and for which no call was made yet. A turn whose call is never made stays
     /// for the next call of its action: it is spent already, so nothing is lost but its wait.
     taken: Mutex<BTreeMap<Action, u32>>,
 }
 
+/// Finds the pacer of an account.
+pub(crate) type Shared<T> = Box<dyn Fn(&AccountId) -> Arc<Pacer<T>> + Send + Sync>;
+
+impl<C: fmt::Debug, T> fmt::Debug for Paced<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Paced").field("cloud", &self.cloud).finish_non_exhaustive()
+    }
+}
+
 impl<C: Cloud, T: Timer> Paced<C, T> {
     /// Puts `pacer` before `cloud`. The pacer must be the one of the account and region that `cloud` calls.
     pub fn new(cloud: C, pacer: Arc<Pacer<T>>) -> Self {
-        Self { cloud, pacer, taken: Mutex::default() }
+        Self { cloud, pacer: Mutex::new(pacer), shared: None, taken: Mutex::default() }
+    }
+
+    /// From the first answer of STS on, the pacer is the one that `shared` has for its account.
+    pub(crate) fn with_shared(self, shared: Shared<T>) -> Self {
+        Self { shared: Some(shared), ..self }
+    }
+
+    fn pacer(&self) -> Arc<Pacer<T>> {
+        Arc::clone(&self.pacer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes over to the pacer of the account that the credentials belong to. Turns that were taken elsewhere count no
+    /// more.
+    fn join(&self, account: &AccountId) {
+        let Some(shared) = &self.shared else { return };
+        let theirs = shared(account);
+        let ours = &mut *self.pacer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(ours, &theirs) {
+            *ours = theirs;
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// What is behind the pacer.
@@ -55,13 +87,11 @@ impl<C: Cloud, T: Timer> Paced<C, T> {
     where
         F: Future<Output = Result<V, CloudError>> + Send,
     {
-        let sent_at = if calls == 1 && self.use_taken(action) {
-            self.pacer.timer.now()
-        } else {
-            self.pacer.turn(action, calls).await?
-        };
+        let pacer = self.pacer();
+        let sent_at =
+            if calls == 1 && self.use_taken(action) { pacer.timer.now() } else { pacer.turn(action, calls).await? };
         let answer = verb().await;
-        self.pacer.learn(action, sent_at, &answer);
+        pacer.learn(action, sent_at, &answer);
         answer
     }
 
@@ -81,7 +111,7 @@ impl<C: Cloud, T: Timer> Paced<C, T> {
         F: Future<Output = Result<Vec<V>, CloudError>> + Send,
     {
         let entries = self.ask(action, 1, verb).await?;
-        self.pacer.charge(action, calls_for(entries.len(), ENTRIES_PER_PAGE) - 1);
+        self.pacer().charge(action, calls_for(entries.len(), ENTRIES_PER_PAGE) - 1);
         Ok(entries)
     }
 }
@@ -93,7 +123,9 @@ fn calls_for(entries: usize, per_call: usize) -> u32 {
 
 impl<C: Cloud, T: Timer> Cloud for Paced<C, T> {
     async fn observe_identity(&self) -> Result<Identity, CloudError> {
-        self.ask(Action::GetCallerIdentity, 1, || self.cloud.observe_identity()).await
+        let identity = self.ask(Action::GetCallerIdentity, 1, || self.cloud.observe_identity()).await?;
+        self.join(&identity.account);
+        Ok(identity)
     }
 
     async fn observe_instances(&self, query: InstanceQuery) -> Result<Vec<Instance>, CloudError> {
@@ -115,12 +147,21 @@ impl<C: Cloud, T: Timer> Cloud for Paced<C, T> {
         self.ask(Action::DescribeImageReferences, calls, || self.cloud.observe_usage(images)).await
     }
 
+    /// The limits are in force from then on, for everything that calls this account and region. So that it is certain
+    /// whose they are, the credentials are asked first.
+    async fn observe_limits(&self) -> Result<Limits, CloudError> {
+        self.observe_identity().await?;
+        let limits = self.ask(Action::ListServiceQuotas, 1, || self.cloud.observe_limits()).await?;
+        self.pacer().set_limits(&limits);
+        Ok(limits)
+    }
+
     fn answered_at(&self) -> Option<Timestamp> {
         self.cloud.answered_at()
     }
 
     async fn ready(&self, action: Action) -> Result<(), CloudError> {
-        self.pacer.turn(action, 1).await?;
+        self.pacer().turn(action, 1).await?;
         *self.taken.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
         Ok(())
     }

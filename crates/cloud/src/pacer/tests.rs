@@ -1,5 +1,6 @@
 //! The pacer before a server with EC2's buckets, in simulated time.
 
+mod joining;
 mod sharing;
 mod verbs;
 mod waves;

@@ -40,6 +40,7 @@ pub(crate) fn parse(authorization: Option<&str>) -> Result<Credential, ApiError>
         "ec2" => Service::Ec2,
         "sts" => Service::Sts,
         "ssm" => Service::Ssm,
+        "servicequotas" => Service::ServiceQuotas,
         _ => return Err(not_valid(&format!("Credential should be scoped to correct service: '{service}' is not"))),
     };
     let region = region

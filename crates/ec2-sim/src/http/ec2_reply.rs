@@ -91,10 +91,11 @@ fn content(xml: &mut Xml, reply: &Reply) {
             state(xml, "currentState", change.current);
             state(xml, "previousState", change.previous);
         }),
-        // Answers of STS and of Systems Manager do not come here; of EC2, these are the ones that say nothing.
+        // Answers of STS, of Systems Manager and of Service Quotas do not come here; of EC2, these are the ones that say nothing.
         Reply::Done
         | Reply::CallerIdentity(_)
         | Reply::RoleAssumed(_)
+        | Reply::ServiceQuotas(_)
         | Reply::CommandSent { .. }
         | Reply::Invocation(_)
         | Reply::CommandCancelled

@@ -23,9 +23,8 @@ pub(crate) fn parse(form: &Form) -> Result<(Request, bool), ApiError> {
         let message = format!("The requested version ({version}) of service AmazonEC2 does not exist");
         return Err(ApiError::client("NoSuchVersion", message));
     }
-    let action = Action::parse(&name)
-        .filter(|action| !action.is_sts() && !action.is_ssm())
-        .ok_or_else(|| ApiError::invalid_action(&name))?;
+    let action =
+        Action::parse(&name).filter(|action| action.is_ec2()).ok_or_else(|| ApiError::invalid_action(&name))?;
     let request = request(action, form)?;
     let dry_run = form.flag("DryRun")?.unwrap_or(false);
     form.refuse_the_rest()?;
@@ -90,6 +89,7 @@ fn request(action: Action, form: &Form) -> Result<Request, ApiError> {
         Action::RebootInstances => Request::RebootInstances { ids: required_list(form, "InstanceId")? },
         Action::GetCallerIdentity
         | Action::AssumeRole
+        | Action::ListServiceQuotas
         | Action::SendCommand
         | Action::GetCommandInvocation
         | Action::CancelCommand

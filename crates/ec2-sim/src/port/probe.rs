@@ -4,7 +4,7 @@ use amikeep_cloud::{Action, CloudError, CloudErrorKind, ProbeOutcome, Reboot};
 use amikeep_domain::id::InstanceId;
 use amikeep_domain::tags;
 
-use crate::port::{SimCloud, usage};
+use crate::port::{SimCloud, quotas_page, usage};
 use crate::reply::{MachineAttributes, Reply};
 use crate::request::{
     CreateImage, CreateSnapshots, DescribeImages, DescribeLaunchTemplateVersions, Filter, NewTag, Query, RegisterImage,
@@ -17,6 +17,7 @@ impl SimCloud {
         let request = match action {
             Action::GetCallerIdentity => return understood(self.send(action, Request::GetCallerIdentity, false)),
             Action::AssumeRole => return Ok(not_checked("the account has no role_arn")),
+            Action::ListServiceQuotas => return understood(self.send(action, quotas_page(None), false)),
             Action::DescribeInstances => Request::DescribeInstances { ids: Vec::new(), query },
             Action::DescribeInstanceTypes => Request::DescribeInstanceTypes { names: Vec::new(), query },
             Action::DescribeImages => Request::DescribeImages(DescribeImages::default()),

@@ -276,6 +276,14 @@ impl WorldBuilder {
         self
     }
 
+    /// Gives one action another request limit than the documented one, as AWS does on request: a bucket of `capacity`
+    /// tokens with `refill` new ones a second.
+    #[must_use]
+    pub fn request_limit(mut self, action: Action, capacity: f64, refill: f64) -> Self {
+        self.settings.special_limits.insert(action, (capacity, refill));
+        self
+    }
+
     /// Begins the world.
     pub fn build(self) -> Result<World, InvalidWorld> {
         if let Some(mistake) = self.mistake {

@@ -22,6 +22,8 @@ pub enum Service {
     Sts,
     /// Systems Manager.
     Ssm,
+    /// Service Quotas.
+    ServiceQuotas,
 }
 
 /// A role that `AssumeRole` can hand out.
@@ -115,7 +117,7 @@ impl Iam {
             Service::Sts => {
                 ApiError::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
             }
-            Service::Ssm => {
+            Service::Ssm | Service::ServiceQuotas => {
                 let message = "The security token included in the request is invalid.";
                 ApiError::client("UnrecognizedClientException", message)
             }
@@ -131,7 +133,7 @@ impl Iam {
                     Service::Sts => {
                         ApiError::new(403, "ExpiredToken", "The security token included in the request is expired")
                     }
-                    Service::Ssm => {
+                    Service::Ssm | Service::ServiceQuotas => {
                         let message = "The security token included in the request is expired";
                         ApiError::client("ExpiredTokenException", message)
                     }

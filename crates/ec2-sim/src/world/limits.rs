@@ -18,11 +18,21 @@ pub enum RequestLimits {
     Off,
 }
 
-/// Capacity and refill per second of the bucket that a request draws from, and whether it is the one of listings
-/// without filter and paging.
-fn bucket(request: &Request) -> Option<(f64, f64, bool)> {
+/// Capacity and refill per second of actions whose limits are not as documented.
+pub(crate) type SpecialLimits = BTreeMap<Action, (f64, f64)>;
+
+/// The bucket that a request draws from, and whether it is the one of listings without filter and paging, which no
+/// special limit changes.
+fn bucket(request: &Request, special: &SpecialLimits) -> Option<(f64, f64, bool)> {
     let bare = request.query().is_some_and(|query| query.filters.is_empty() && query.max_results.is_none());
-    Some(match request.action() {
+    let (capacity, refill, bare) = documented(request.action(), bare)?;
+    let special = special.get(&request.action()).filter(|_| !bare);
+    Some(special.map_or((capacity, refill, bare), |(capacity, refill)| (*capacity, *refill, false)))
+}
+
+/// Capacity and refill per second, and whether an action has a bucket of its own for listings without filter and paging.
+pub(crate) fn documented(action: Action, bare: bool) -> Option<(f64, f64, bool)> {
+    Some(match action {
         Action::DescribeInstances
         | Action::DescribeInstanceStatus
         | Action::DescribeSnapshots
@@ -57,13 +67,14 @@ fn bucket(request: &Request) -> Option<(f64, f64, bool)> {
         }
         Action::CreateTags | Action::DeleteTags => (100.0, 10.0, false),
         Action::StartInstances => (5.0, 2.0, false),
-        // STS is not limited, and Systems Manager publishes no limits for these.
+        // STS and Service Quotas are not limited here, and Systems Manager publishes no limits for these.
         Action::SendCommand
         | Action::GetCommandInvocation
         | Action::CancelCommand
         | Action::DescribeInstanceInformation
         | Action::GetCallerIdentity
-        | Action::AssumeRole => return None,
+        | Action::AssumeRole
+        | Action::ListServiceQuotas => return None,
     })
 }
 
@@ -79,8 +90,8 @@ pub(crate) struct Buckets(BTreeMap<(Place, Action, bool), Level>);
 
 impl Buckets {
     /// Takes a token; false if there is none.
-    pub(crate) fn take(&mut self, place: &Place, request: &Request, now: Timestamp) -> bool {
-        let Some((capacity, refill, bare)) = bucket(request) else { return true };
+    pub(crate) fn take(&mut self, place: &Place, request: &Request, special: &SpecialLimits, now: Timestamp) -> bool {
+        let Some((capacity, refill, bare)) = bucket(request, special) else { return true };
         let key = (place.clone(), request.action(), bare);
         let level = self.0.entry(key).or_insert(Level { tokens: capacity, at: now });
         // A clock that was set back refills nothing.
@@ -101,7 +112,7 @@ mod tests {
 
     fn granted(buckets: &mut Buckets, request: &Request, now: Timestamp) -> usize {
         let place = Place { account: "111122223333".parse().unwrap(), region: "eu-central-1".parse().unwrap() };
-        (0..1000).take_while(|_| buckets.take(&place, request, now)).count()
+        (0..1000).take_while(|_| buckets.take(&place, request, &SpecialLimits::new(), now)).count()
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::reply::StateReason;
 use crate::request::{Action, Reboot};
 use crate::rng::Rng;
-use crate::world::limits::RequestLimits;
+use crate::world::limits::{RequestLimits, SpecialLimits};
 use crate::world::paging::Paging;
 
 /// How long images are pending.
@@ -120,6 +120,8 @@ pub(crate) struct Settings {
     pub(crate) image_failures: BTreeMap<InstanceId, VecDeque<ImageFailure>>,
     pub(crate) paging: Paging,
     pub(crate) request_limits: RequestLimits,
+    /// Limits that are not as documented.
+    pub(crate) special_limits: SpecialLimits,
 }
 
 impl Default for Settings {
@@ -141,6 +143,7 @@ impl Default for Settings {
             image_failures: BTreeMap::new(),
             paging: Paging::default(),
             request_limits: RequestLimits::Documented,
+            special_limits: SpecialLimits::new(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::world::settings::{ImageDuration, Mishaps};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BehaviourEntry {
     request_limits: LimitsEntry,
+    special_limits: Vec<SpecialLimitEntry>,
     /// How long every image is pending; drawn where it is not said.
     image_seconds: Option<u32>,
     describe_lag_seconds: u32,
@@ -35,6 +36,16 @@ enum LimitsEntry {
     #[default]
     Documented,
     Off,
+}
+
+/// A limit that is not the documented one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpecialLimitEntry {
+    on: ActionName,
+    capacity: f64,
+    /// Tokens a second.
+    refill: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -123,6 +134,10 @@ impl BehaviourEntry {
                 seconds(self.tag_lag_seconds),
             )
             .mishaps(self.mishaps.into_mishaps());
+        builder = self
+            .special_limits
+            .into_iter()
+            .fold(builder, |builder, limit| builder.request_limit(limit.on.0, limit.capacity, limit.refill));
         if let Some(image_seconds) = self.image_seconds {
             builder = builder.image_duration(ImageDuration::Fixed(seconds(image_seconds)));
         }

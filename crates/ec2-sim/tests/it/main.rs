@@ -17,6 +17,8 @@ mod mishaps;
 #[cfg(test)]
 mod port;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
 mod references;
 #[cfg(test)]
 mod removal;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::Config;
 use amikeep_domain::id::RequestId;
 use amikeep_domain::job::{Job, JobState};
@@ -39,7 +38,7 @@ fn scope(own: &[RequestId], open: &[Job]) -> Scope {
     Scope::Requests(own.iter().copied().chain(left).collect::<BTreeSet<_>>())
 }
 
-async fn drive(engine: &mut Engine<AwsCloud>, ledger: &Ledger, watch: &mut Watch) -> anyhow::Result<Ended> {
+async fn drive(engine: &mut Engine<wiring::Connection>, ledger: &Ledger, watch: &mut Watch) -> anyhow::Result<Ended> {
     loop {
         let settled = engine.settle().await?;
         watch.look(ledger).await?;

@@ -152,6 +152,7 @@ fn cost_of_missing(action: Action) -> Option<&'static str> {
         Action::DeleteSnapshot => Some("without it pruning leaves the snapshots"),
         Action::DeleteTags => Some("without it `amikeep unpin` does not work"),
         Action::DescribeImageReferences => Some("without it every image counts as in use, and pruning deletes nothing"),
+        Action::ListServiceQuotas => Some("without it EC2's request limits are taken to be the documented ones"),
         Action::DescribeLaunchTemplates | Action::DescribeLaunchTemplateVersions => {
             Some("it is needed only where EC2 does not know DescribeImageReferences")
         }

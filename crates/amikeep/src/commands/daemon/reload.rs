@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amikeep_cloud_aws::AwsCloud;
+use amikeep_cloud::Pacers;
 use amikeep_config::{Config, Daemon, Loaded, Report};
-use amikeep_engine::{Beat, Control};
+use amikeep_engine::{Beat, Control, SteadyTimer};
 use tracing::{error, info, warn};
 
-use crate::wiring;
+use crate::wiring::{self, Connection};
 
 /// What the daemon says of itself in one line.
 #[derive(Debug)]
@@ -58,16 +58,18 @@ pub(super) struct Reloads {
     path: PathBuf,
     running: Config,
     status: Arc<Status>,
+    /// They outlive every configuration: what was sent under the last one was taken from the same limits.
+    pacers: Arc<Pacers<SteadyTimer>>,
 }
 
 impl Reloads {
     /// For a daemon that started with `running`.
-    pub(super) fn new(path: PathBuf, running: Config, status: Arc<Status>) -> Self {
-        Self { path, running, status }
+    pub(super) fn new(path: PathBuf, running: Config, status: Arc<Status>, pacers: Arc<Pacers<SteadyTimer>>) -> Self {
+        Self { path, running, status, pacers }
     }
 
     /// Reads the file. `None` if it is wrong; that is logged and counted, and nothing changes.
-    pub(super) async fn read(&mut self) -> Option<Control<AwsCloud>> {
+    pub(super) async fn read(&mut self) -> Option<Control<Connection>> {
         let loaded = match amikeep_config::load(&self.path) {
             Ok(loaded) => loaded,
             Err(refused) => {
@@ -88,7 +90,7 @@ impl Reloads {
         let policies = self.running.policy_set.policies.len();
         self.status.policies.store(policies, Ordering::SeqCst);
         info!(policies, "the configuration was reloaded, policies in force: {policies}");
-        let clouds = wiring::connect(&self.running).await;
+        let clouds = wiring::connect(&self.running, &self.pacers).await;
         Some(Control::Replace { policy_set: Arc::new(self.running.policy_set.clone()), clouds })
     }
 }
@@ -153,7 +155,7 @@ mod tests {
     fn reloads(dir: &tempfile::TempDir) -> Reloads {
         let running = config("first", "one");
         let status = Arc::new(Status::new(&running));
-        Reloads::new(dir.path().join("amikeep.toml"), running, status)
+        Reloads::new(dir.path().join("amikeep.toml"), running, status, wiring::pacers())
     }
 
     #[tokio::test]

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use amikeep_cloud::{Paced, Pacers, Timer};
 use amikeep_cloud_aws::AwsCloud;
 use amikeep_config::Config;
 use amikeep_domain::job::{Job, JobState};
@@ -46,6 +48,27 @@ impl Clock for WorldClock {
     }
 }
 
+/// The pacer's time is the simulator's too. Whoever waits for its turn moves the clock there: nobody else would.
+#[derive(Debug, Clone)]
+struct WorldTimer {
+    clock: SimClock,
+    began_at: Timestamp,
+}
+
+impl Timer for WorldTimer {
+    fn now(&self) -> Duration {
+        self.clock.now().duration_since(self.began_at).max(SignedDuration::ZERO).unsigned_abs()
+    }
+
+    async fn sleep_until(&self, moment: Duration) {
+        let wait = moment.saturating_sub(self.now());
+        self.clock.advance(SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO));
+    }
+}
+
+/// The adapter of the daemon, behind its pacer, in simulated time.
+type SimConnection = Paced<AwsCloud, WorldTimer>;
+
 /// How a step ended.
 pub(super) enum Step {
     /// The clock has moved on.
@@ -62,7 +85,7 @@ pub(super) struct Week {
     pub(super) config: Config,
     // It serves the world for as long as it lives.
     server: Server,
-    cloud: Arc<AwsCloud>,
+    cloud: Arc<SimConnection>,
     random: Arc<SeededRandom>,
     running: Running,
     trap: Trap,
@@ -70,7 +93,7 @@ pub(super) struct Week {
 
 /// What a running daemon holds.
 struct Running {
-    engine: Engine<AwsCloud>,
+    engine: Engine<SimConnection>,
     ledger: Ledger,
     lock: EngineLock,
 }
@@ -90,7 +113,7 @@ impl Week {
         let text = fleet::config_text(&dir.join("amikeep.db"), &server.url());
         std::fs::write(config_path(dir), &text)?;
         let config = amikeep_config::parse(&text, "demo.toml")?.config;
-        let cloud = Arc::new(connect(&config).await?);
+        let cloud = Arc::new(connect(&config, &world).await?);
         let random = Arc::new(SeededRandom::new(SEED));
         let (running, _) = start(&config, &world, &cloud, &random).await?;
         Ok(Self { world, config, server, cloud, random, running, trap: Trap::Open })
@@ -184,16 +207,19 @@ pub(super) fn config_path(dir: &Path) -> PathBuf {
 }
 
 /// The adapter of the daemon, with the access key of the simulated account.
-async fn connect(config: &Config) -> anyhow::Result<AwsCloud> {
+async fn connect(config: &Config, world: &World) -> anyhow::Result<SimConnection> {
     let account = config.accounts.values().next().context("the demo has no account")?;
     let key_id = access_key_id(&fleet::ACCOUNT.parse()?);
-    Ok(AwsCloud::connect_with_keys(wiring::aws_account(account, &config.daemon.owner), &key_id, SECRET).await?)
+    let described = wiring::aws_account(account, &config.daemon.owner);
+    let cloud = AwsCloud::connect_with_keys(described, &key_id, SECRET).await?;
+    let pacers = Pacers::new(WorldTimer { clock: world.clock().clone(), began_at: world.clock().now() });
+    Ok(pacers.pace(cloud, account.region.clone()))
 }
 
 async fn start(
     config: &Config,
     world: &World,
-    cloud: &Arc<AwsCloud>,
+    cloud: &Arc<SimConnection>,
     random: &Arc<SeededRandom>,
 ) -> anyhow::Result<(Running, LastStop)> {
     let now = world.clock().now();

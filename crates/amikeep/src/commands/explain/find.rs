@@ -29,7 +29,7 @@ impl Search {
     /// Asks every account that is configured.
     pub(super) async fn run(config: &Config, instance: &InstanceId) -> Self {
         let mut questions = JoinSet::new();
-        for (name, cloud) in wiring::connect(config).await {
+        for (name, cloud) in wiring::connect(config, &wiring::pacers()).await {
             let instance = instance.clone();
             questions.spawn(async move { (name, ask(cloud, instance).await) });
         }

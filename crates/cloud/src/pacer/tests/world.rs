@@ -256,12 +256,21 @@ pub(super) struct Endpoint {
     pub(super) met: Arc<Met>,
     /// How many entries every listing has.
     pub(super) entries: usize,
+    /// What Service Quotas tells.
+    pub(super) limits: Limits,
     calls: Arc<AtomicU32>,
 }
 
 impl Endpoint {
     pub(super) fn new(timer: &ManualTimer, server: &Server) -> Self {
-        Self { timer: timer.clone(), server: server.clone(), met: Arc::default(), entries: 0, calls: Arc::default() }
+        Self {
+            timer: timer.clone(),
+            server: server.clone(),
+            met: Arc::default(),
+            entries: 0,
+            limits: Limits::documented(),
+            calls: Arc::default(),
+        }
     }
 
     async fn travel(&self) {
@@ -348,6 +357,11 @@ impl Cloud for Endpoint {
             self.call(Action::DescribeImageReferences).await?;
         }
         Ok(BTreeMap::new())
+    }
+
+    async fn observe_limits(&self) -> Result<Limits, CloudError> {
+        self.call(Action::ListServiceQuotas).await?;
+        Ok(self.limits.clone())
     }
 
     fn answered_at(&self) -> Option<Timestamp> {
