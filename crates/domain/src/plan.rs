@@ -8,6 +8,7 @@ mod fires;
 mod jobs;
 mod observe;
 mod prunes;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,10 @@ pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// The most ids in one question to EC2: the values that one filter takes.
 pub const BATCH_MAX: usize = 200;
+
+/// The most images that are looked at together. A question takes [`BATCH_MAX`] of them; what becomes ready at about the
+/// same time shares the questions about its snapshots and the call that writes its grade.
+pub const POLL_BATCH_MAX: usize = 1_000;
 
 /// The longest wait after a failed read. A wait that would be longer was computed by a clock that has been set back since.
 pub const READ_RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
@@ -194,7 +199,7 @@ pub enum Action {
     PollImages {
         /// The account.
         account: AccountName,
-        /// At most [`BATCH_MAX`].
+        /// At most [`POLL_BATCH_MAX`].
         jobs: Vec<JobId>,
     },
     /// Write a grade on images and snapshots.

@@ -15,8 +15,10 @@ use crate::instance::Instance;
 use crate::job::{IntendedHold, Intent, Job, JobEvent, JobKey, JobState, Pending, Trigger};
 use crate::pause::pause_at;
 use crate::plan::observe::{Needs, may_read};
+use crate::plan::room::Room;
 use crate::plan::{
-    AccountView, Action, BATCH_MAX, FACTS_FRESH_FOR, GRADE_BATCH_MAX, Plan, PlanInputs, Reading, RequestAction,
+    AccountView, Action, BATCH_MAX, FACTS_FRESH_FOR, GRADE_BATCH_MAX, POLL_BATCH_MAX, Plan, PlanInputs, Reading,
+    RequestAction,
 };
 use crate::policy::{Policy, saturating_add};
 use crate::tags;
@@ -31,17 +33,23 @@ const POLL_EVERY_MAX: SignedDuration = SignedDuration::from_secs(60);
 const POLL_STALLED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// Images that are nearly due are looked at in the same call.
 const POLL_TOGETHER_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// For each image that is pending the others are looked at so much less often, up to [`POLL_EVERY_MAX`]. A call asks about
+/// 200 images, so looks come to one call in ten seconds, however many images there are; a few are looked at as soon as
+/// their age allows.
+const POLL_SPREAD: SignedDuration = SignedDuration::from_millis(50);
 
 /// What is gathered while walking over the jobs.
 #[derive(Default)]
 struct Gathered {
+    /// The least time between two looks at an image.
+    spread: BTreeMap<AccountName, SignedDuration>,
     look_ups: BTreeMap<AccountName, Vec<JobId>>,
     polls: BTreeMap<AccountName, Vec<(Timestamp, JobId)>>,
     grades: BTreeMap<(AccountName, Grade), Vec<JobId>>,
 }
 
 pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered { spread: poll_spread(inputs), ..Gathered::default() };
     let mut waiting: Vec<&Job> = Vec::new();
     let covered: BTreeSet<Place<'_>> =
         inputs.jobs.values().filter(|job| inputs.scope.covers(job)).map(place_of).collect();
@@ -149,8 +157,9 @@ fn gather_poll(
     }
     let last_look = view.looked_at.get(&job.id).copied().unwrap_or(pending.accepted_at);
     // A look in the future was at a clock that has been set back since.
-    let due_at =
-        if last_look <= inputs.now { saturating_add(last_look, poll_every(pending, last_look)) } else { inputs.now };
+    let spread = gathered.spread.get(&job.account_name).copied().unwrap_or_default();
+    let wait = poll_every(pending, last_look).max(spread);
+    let due_at = if last_look <= inputs.now { saturating_add(last_look, wait) } else { inputs.now };
     gathered.polls.entry(job.account_name.clone()).or_default().push((due_at, job.id));
 }
 
@@ -174,6 +183,19 @@ fn poll_every(pending: &Pending, now: Timestamp) -> SignedDuration {
     (now.duration_since(pending.accepted_at) / 4).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX)
 }
 
+fn poll_spread(inputs: &PlanInputs<'_>) -> BTreeMap<AccountName, SignedDuration> {
+    let mut spread: BTreeMap<AccountName, SignedDuration> = BTreeMap::new();
+    for job in inputs.jobs.values().filter(|job| matches!(job.state, JobState::Pending(_))) {
+        let least = spread.entry(job.account_name.clone()).or_default();
+        *least = (*least + POLL_SPREAD).min(POLL_EVERY_MAX);
+    }
+    spread
+}
+
+fn is_looking(inputs: &PlanInputs<'_>, account: &AccountName) -> bool {
+    inputs.accounts.get(account).is_some_and(|view| view.reading.contains(&Reading::Images))
+}
+
 fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered, plan: &mut Plan) {
     for (account, jobs) in gathered.look_ups {
         if may_read(inputs, &account, Reading::Names, plan) {
@@ -187,26 +209,34 @@ fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered, plan: &mut Plan) {
         if inputs.now < *first_due_at {
             plan.wake_no_later_than(*first_due_at);
         } else if may_read(inputs, &account, Reading::Images, plan) {
-            let until = saturating_add(inputs.now, POLL_TOGETHER_WITHIN);
-            let due = polls.into_iter().filter(|(due_at, _)| *due_at <= until).take(BATCH_MAX);
-            plan.actions.push(Action::PollImages { account, jobs: due.map(|(_, job)| job).collect() });
+            let spread = gathered.spread.get(&account).copied().unwrap_or_default();
+            let until = saturating_add(inputs.now, POLL_TOGETHER_WITHIN.max(spread / 2));
+            let due = polls.into_iter().filter(|(due_at, _)| *due_at <= until).take(POLL_BATCH_MAX);
+            let jobs = due.map(|(_, job)| job).collect();
+            plan.actions.push(Action::PollImages { account, jobs });
         }
     }
     for ((account, grade), jobs) in gathered.grades {
-        if may_read(inputs, &account, Reading::Grades, plan) {
+        // What the look that is under way finds ready joins those that are ready already. When it ends they go, whether
+        // or not the next begins at once: they must not wait for ever.
+        let may_wait = jobs.len() < GRADE_BATCH_MAX && is_looking(inputs, &account);
+        if !may_wait && may_read(inputs, &account, Reading::Grades, plan) {
             let jobs = jobs.into_iter().take(GRADE_BATCH_MAX).collect();
             plan.actions.push(Action::WriteGrades { account, grade, jobs });
         }
     }
 }
 
-/// Jobs that wait for their turn, oldest first. One instance has one image in the making at a time: another request would
-/// fail, and a reboot would kill the image that is pending.
+/// Jobs that wait for their turn, oldest first, as far as the share of their account and region goes. One instance has one
+/// image in the making at a time: another request would fail, and a reboot would kill the image that is pending.
 fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Needs, plan: &mut Plan) {
     waiting.sort_by_key(|job| (job.window.start_at, job.id));
     let occupying = inputs.jobs.values().filter(|job| occupies(job, inputs));
     let mut occupied: BTreeMap<Place<'_>, &Job> = occupying.map(|job| (place_of(job), job)).collect();
-    let mut room = inputs.jobs_max.saturating_sub(inputs.jobs.values().filter(|job| takes_room(job, inputs)).count());
+    let taken = inputs.jobs.values().filter(|job| takes_room(job, inputs));
+    let wants =
+        |job: &&Job| ready_at(job) <= inputs.now && !occupied.contains_key(&place_of(job)) && is_read(inputs, job);
+    let mut room = Room::new(inputs.jobs_max, taken, waiting.iter().copied().filter(wants));
     for job in waiting {
         let ready_at = ready_at(job);
         if inputs.now < ready_at {
@@ -220,14 +250,19 @@ fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Need
         }
         if let Some(other) = occupied.get(&place_of(job)) {
             plan_overlapped(inputs, job, other, plan);
-        } else if room == 0 {
+        } else if !room.has_for(job) {
             // A job that ends makes room and wakes the engine; a job that can no longer start must not wait for that.
             plan_late(inputs, job, ": all the room of max_concurrent_jobs was taken", plan);
         } else if plan_start(inputs, job, needs, plan) {
-            room -= 1;
+            room.take(job);
             occupied.insert(place_of(job), job);
         }
     }
+}
+
+/// Whether the account of the job answers: one that does not must not keep room from the others.
+fn is_read(inputs: &PlanInputs<'_>, job: &Job) -> bool {
+    inputs.accounts.get(&job.account_name).is_some_and(|view| view.retry_at.is_none())
 }
 
 /// Whether a pause covers the job: by its nominal time, or because it would start now. What an operator asked for by hand

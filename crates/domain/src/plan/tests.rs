@@ -314,6 +314,82 @@ fn no_more_jobs_start_than_there_is_room_for() {
 }
 
 #[test]
+fn waves_of_two_accounts_run_side_by_side() {
+    let other: AccountId = "444455556666".parse().unwrap();
+    let mut world = World::new();
+    for n in 1..=3 {
+        world = world.with_job(n, |_| {});
+    }
+    for n in 4..=6 {
+        world = world.with_job(n, |job| {
+            job.key.account = other.clone();
+            job.account_name = "other".parse().unwrap();
+            job.key.instance = instance(u32::from(n) - 3).id;
+        });
+    }
+    let view = AccountView { id: Some(other), ..world.view().clone() };
+    world.accounts.insert("other".parse().unwrap(), view);
+    let rules = world.policy_set.accounts[&account()].clone();
+    world.policy_set.accounts.insert("other".parse().unwrap(), rules);
+    let requests = |world: &World| {
+        let mut accounts: Vec<String> = Vec::new();
+        for action in world.plan().actions {
+            if let Action::RequestImage(request) = action {
+                accounts.push(request.account.to_string());
+            }
+        }
+        accounts
+    };
+    world.jobs_max = 2;
+    assert_eq!(requests(&world), ["default", "other"]);
+    // The older wave has taken all the room before the other was due.
+    world.busy.extend([job_id(1), job_id(2)]);
+    assert!(requests(&world).is_empty());
+    world.busy.remove(&job_id(1));
+    world.jobs.remove(&job_id(1));
+    assert_eq!(requests(&world), ["other"]);
+    // An account that does not answer keeps no room from the other.
+    let away = world.accounts.get_mut(&"other".parse::<AccountName>().unwrap()).unwrap();
+    (away.inventory, away.retry_at) = (None, Some(at("2026-11-22T02:01:00Z")));
+    assert_eq!(requests(&world), ["default"]);
+}
+
+#[test]
+fn the_more_images_are_pending_the_less_often_each_is_looked_at() {
+    for (images, first_look) in [(1, "2026-11-22T02:00:02Z"), (200, "2026-11-22T02:00:10Z")] {
+        let mut world = World::new();
+        for n in 1..=images {
+            world = world.with_job(n, |job| job.state = pending("2026-11-22T02:00:00Z"));
+        }
+        let plan = world.plan();
+        assert!(plan.actions.is_empty());
+        assert_eq!(plan.wake_at, Some(at(first_look)), "{images}");
+        world.now = at(first_look);
+        assert_eq!(world.actions(), [format!("poll {images}")]);
+    }
+}
+
+#[test]
+fn grades_wait_for_the_look_that_is_under_way_and_no_longer() {
+    let finished = Finished {
+        image: "ami-00000000000000001".parse().unwrap(),
+        captured_at: at("2026-11-22T01:00:05Z"),
+        grade: Grade::Crash,
+        evidence: None,
+        volumes: Vec::new(),
+    };
+    let mut world = World::new().with_job(1, |job| job.state = JobState::Finishing(finished)).with_job(2, |job| {
+        job.state = pending("2026-11-22T02:00:00Z");
+    });
+    world.view().reading.insert(Reading::Images);
+    assert!(world.actions().is_empty());
+    world.view().reading.clear();
+    // Another look is due at once, and the grade goes all the same.
+    world.now = at("2026-11-22T02:00:02Z");
+    assert_eq!(world.actions(), ["poll 1", "grade crash 1"]);
+}
+
+#[test]
 fn a_job_that_found_no_room_in_time_says_so() {
     let mut world = World::new().with_job(1, |_| {});
     (world.jobs_max, world.now) = (0, at("2026-11-22T08:00:01Z"));
@@ -372,12 +448,12 @@ fn intent() -> Intent {
 }
 
 #[test]
-fn images_of_one_account_are_looked_at_in_one_question_of_at_most_200() {
+fn images_of_one_account_are_looked_at_together() {
     let mut world = World::new();
     for n in 1..=250 {
         world = world.with_job(n, |job| job.state = pending("2026-11-22T01:00:00Z"));
     }
-    assert_eq!(world.actions(), ["poll 200"]);
+    assert_eq!(world.actions(), ["poll 250"]);
 }
 
 #[test]

@@ -75,9 +75,14 @@ async fn observe_images<C: Cloud>(
     jobs: &[Job],
 ) -> Result<BTreeMap<ImageId, SeenImage>, CloudError> {
     let ids: Vec<ImageId> = jobs.iter().filter_map(|job| job.image().cloned()).collect();
-    let ask = |cloud: Arc<C>| async move { cloud.observe_images(ImageQuery::Ids(ids)).await };
-    let images = ctx.call(account, Action::DescribeImages, ask).await?;
-    Ok(images.into_iter().map(|image| (image.id.clone(), image)).collect())
+    let mut images = BTreeMap::new();
+    for ids in ids.chunks(VALUES_PER_FILTER_MAX) {
+        let ids = ids.to_vec();
+        let ask = |cloud: Arc<C>| async move { cloud.observe_images(ImageQuery::Ids(ids)).await };
+        let seen = ctx.call(account, Action::DescribeImages, ask).await?;
+        images.extend(seen.into_iter().map(|image| (image.id.clone(), image)));
+    }
+    Ok(images)
 }
 
 fn sort_out<C: Cloud>(
@@ -114,9 +119,13 @@ async fn check_offline<C: Cloud>(
         return Ok(Vec::new());
     }
     let ids: Vec<InstanceId> = jobs.iter().map(|job| job.key.instance.clone()).collect();
-    let ask = |cloud: Arc<C>| async move { cloud.observe_instances(InstanceQuery::Ids(ids)).await };
-    let instances = ctx.call(account, Action::DescribeInstances, ask).await?;
-    let instances: BTreeMap<InstanceId, Instance> = instances.into_iter().map(|it| (it.id.clone(), it)).collect();
+    let mut instances: BTreeMap<InstanceId, Instance> = BTreeMap::new();
+    for ids in ids.chunks(VALUES_PER_FILTER_MAX) {
+        let ids = ids.to_vec();
+        let ask = |cloud: Arc<C>| async move { cloud.observe_instances(InstanceQuery::Ids(ids)).await };
+        let seen = ctx.call(account, Action::DescribeInstances, ask).await?;
+        instances.extend(seen.into_iter().map(|it| (it.id.clone(), it)));
+    }
     let checked = jobs.into_iter().map(|job| {
         let instance = instances.get(&job.key.instance);
         let still_stopped = job.intent.as_ref().is_some_and(|intent| offline_holds(intent, instance));
