@@ -10,6 +10,7 @@ mod daemon;
 mod figure;
 pub(crate) mod machine;
 mod page;
+mod peers;
 mod programs;
 
 use std::path::Path;
@@ -58,6 +59,16 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         name: "restart",
         about: "a restart with 10,000 jobs in flight, until EC2 was asked about every one of them",
         run: programs::restart,
+    },
+    Benchmark {
+        name: "wave",
+        about: "waves of instances that are due at once, against EC2's documented request limits, in simulated time",
+        run: programs::wave,
+    },
+    Benchmark {
+        name: "peers",
+        about: "the same in real time over HTTP, with scripts of boto3 beside it, all at once and each with its own EC2",
+        run: peers::run,
     },
     Benchmark {
         name: "start",

@@ -1,4 +1,4 @@
-//! Tools that the checks use and the workspace does not build: the real `aws` command line, `cargo-deny`, and what is the
+//! Tools that the checks use and the workspace does not build: the real `aws` command line, boto3, `cargo-deny`, and what is the
 //! machine's own: `systemd-nspawn`, and what makes and mounts file systems.
 //!
 //! What is installed here is installed once, below `target/tools`, and nowhere else on the machine. The versions are
@@ -35,6 +35,7 @@ const FILE_SYSTEM_PROGRAMS: [(&str, &str, &str); 9] = [
 ];
 
 const AWS_CLI_VERSION: &str = "1.46.3";
+const BOTO3_VERSION: &str = "1.43.11";
 
 /// What installs `cargo-deny`, but for the place. The debug build takes a minute and a half instead of several.
 pub(crate) const DENY_INSTALL: [&str; 6] = ["install", "cargo-deny", "--version", "0.20.2", "--locked", "--debug"];
@@ -52,20 +53,35 @@ pub(crate) fn install_aws(root: &Path) -> anyhow::Result<PathBuf> {
     if let Some(program) = installed_aws(root) {
         return Ok(program);
     }
-    let environment = environment(root);
-    if environment.exists() {
-        fs::remove_dir_all(&environment).with_context(|| format!("cannot remove {}", environment.display()))?;
-    }
-    process::run(process::command("python3", root).args(["-m", "venv"]).arg(&environment))
-        .context("python3 with its venv module is needed (Debian: python3-venv)")?;
-    let package = format!("awscli=={AWS_CLI_VERSION}");
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &package];
-    process::run(process::command(environment.join("bin/python"), root).args(pip))
-        .with_context(|| format!("pip cannot install {package}"))?;
+    let (environment, package) = (environment(root), format!("awscli=={AWS_CLI_VERSION}"));
+    make_environment(root, &environment, &package)?;
     match installed_aws(root) {
         Some(program) => Ok(program),
         None => bail!("{package} is installed in {} but does not run", environment.display()),
     }
+}
+
+/// Makes a virtual environment with boto3 once, for the peers of the benchmarks, and returns its Python.
+pub(crate) fn install_boto3(root: &Path) -> anyhow::Result<PathBuf> {
+    let environment = root.join("target/tools/boto3");
+    let python = environment.join("bin/python");
+    let question = format!("import boto3; assert boto3.__version__ == '{BOTO3_VERSION}'");
+    if process::answer(process::command(&python, root).args(["-c", &question])).is_none() {
+        make_environment(root, &environment, &format!("boto3=={BOTO3_VERSION}"))?;
+    }
+    Ok(python)
+}
+
+/// A virtual environment of Python with one package and what it needs, in place of what is there.
+fn make_environment(root: &Path, environment: &Path, package: &str) -> anyhow::Result<()> {
+    if environment.exists() {
+        fs::remove_dir_all(environment).with_context(|| format!("cannot remove {}", environment.display()))?;
+    }
+    process::run(process::command("python3", root).args(["-m", "venv"]).arg(environment))
+        .context("python3 with its venv module is needed (Debian: python3-venv)")?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
+    process::run(process::command(environment.join("bin/python"), root).args(pip))
+        .with_context(|| format!("pip cannot install {package}"))
 }
 
 /// Whether this machine can boot a container: systemd-nspawn is there, and we are root.

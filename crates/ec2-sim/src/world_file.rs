@@ -169,7 +169,8 @@ mod tests {
     fn a_file_says_how_its_world_behaves_and_a_typo_does_not() {
         let json = r#"{"accounts": [{"id": "111122223333", "regions": {"eu-west-1": []}}], "behaviour": {
             "request_limits": "off", "image_seconds": 60,
-            "special_limits": [{"on": "StopInstances", "capacity": 9, "refill": 0.5}], "describe_lag_seconds": 2, "new_image_lag_seconds": 5,
+            "special_limits": [{"on": "StopInstances", "capacity": 9, "refill": 0.5}],
+            "describe_lag_seconds": 2, "new_image_lag_seconds": 5,
             "mishaps": {"failing_per_mille": 40, "slow_per_mille": 30, "slow_seconds": 7200, "lingering_per_mille": 9},
             "denied": ["DeleteSnapshot"], "unknown": ["DescribeImageReferences"], "faults": [
                 {"on": "CreateImage", "outcome": "lost-after-effect", "when": {"per-mille": 40}},

@@ -26,8 +26,8 @@ use crate::figure::Stopwatch;
 
 const JOBS: u32 = 10_000;
 
-/// EC2 describes at most a thousand images in one answer, and that many ids fit one question.
-const IMAGES_PER_CALL: f64 = 1_000.0;
+/// One filter takes this many ids. A list of ids would take a thousand, but EC2 refuses all of it for one that is gone.
+const IMAGES_PER_CALL: f64 = 200.0;
 
 struct WorldClock(SimClock);
 

@@ -178,8 +178,7 @@ impl<C: Cloud> Engine<C> {
             if plan.actions.is_empty() && self.tasks.is_empty() {
                 return Ok(Settled { wake_at: plan.wake_at, notes: plan.notes });
             }
-            self.take_next_report().await?;
-            self.take_finished().await?;
+            self.take_ended_effects().await?;
         }
         Err(EngineError::NotSettled { rounds: SETTLE_ROUNDS_MAX })
     }
@@ -192,6 +191,18 @@ impl<C: Cloud> Engine<C> {
     /// Whether anything is under way.
     pub fn is_busy(&self) -> bool {
         !self.tasks.is_empty()
+    }
+
+    /// How many effects are under way.
+    pub fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Waits until an effect has ended and takes in all that have by now; at once if none is under way. With
+    /// [`tick`](Self::tick) it is what [`settle`](Self::settle) is made of, for whoever moves the time that effects wait for.
+    pub async fn take_ended_effects(&mut self) -> Result<(), EngineError> {
+        self.take_next_report().await?;
+        self.take_finished().await
     }
 
     pub(crate) fn scope(&self) -> &Scope {

@@ -3,7 +3,7 @@
 //! The daemon runs as systemd would run it, with its notify socket, against the simulator over HTTP on loopback.
 
 mod host;
-mod site;
+pub(super) mod site;
 
 use std::path::Path;
 use std::time::Duration;

@@ -20,6 +20,10 @@ pub(super) fn restart(root: &Path) -> anyhow::Result<Vec<Figure>> {
     cargo_bench(root, "amikeep-engine", "restart")
 }
 
+pub(super) fn wave(root: &Path) -> anyhow::Result<Vec<Figure>> {
+    cargo_bench(root, "amikeep-engine", "wave")
+}
+
 /// What it tells besides its figures goes to stderr as it comes.
 fn cargo_bench(root: &Path, package: &str, bench: &str) -> anyhow::Result<Vec<Figure>> {
     let arguments = ["bench", "--locked", "--quiet", "--package", package, "--bench", bench];

@@ -19,17 +19,20 @@ const REGION: &str = "eu-central-1";
 /// A schedule that does not come while a benchmark runs.
 const NEVER_NOW: &str = "0 0 29 2 *";
 
+/// Where the simulator writes calls down.
+const RECORD: &str = "calls.log";
+
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The programs as they are shipped.
-pub(super) struct Binaries {
+pub(in crate::bench) struct Binaries {
     pub(super) amikeep: PathBuf,
     ec2_sim: PathBuf,
 }
 
 impl Binaries {
-    pub(super) fn build(root: &Path) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn build(root: &Path) -> anyhow::Result<Self> {
         let arguments = ["build", "--locked", "--release", "--package", "amikeep", "--package", "amikeep-ec2-sim"];
         process::run(&mut process::cargo(root, &arguments))?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
@@ -39,50 +42,86 @@ impl Binaries {
 }
 
 /// What the simulator holds.
-pub(super) enum World {
+pub(in crate::bench) enum World {
     /// Its own small fleet.
     Small,
     /// So many running instances.
     Instances(u32),
 }
 
-/// The policies of a configuration. None of them selects an instance, so a fire only looks.
-pub(super) struct Policies(Vec<String>);
+/// The policies of a configuration.
+pub(in crate::bench) struct Policies {
+    schedules: Vec<String>,
+    covers: Covers,
+}
+
+/// What the policies select.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Covers {
+    /// No instance, so that a fire only looks.
+    Nothing,
+    /// Every instance.
+    Everything,
+}
 
 impl Policies {
     /// Spread over the night, and not now.
     pub(super) fn nightly(n: u32) -> Self {
-        Self((0..n).map(|_| NEVER_NOW.to_owned()).collect())
+        Self { schedules: (0..n).map(|_| NEVER_NOW.to_owned()).collect(), covers: Covers::Nothing }
     }
 
     /// The same, but for one which fires once at `soon`.
     pub(super) fn nightly_but_one(n: u32, soon: Timestamp) -> Self {
-        let at = soon.to_zoned(TimeZone::UTC);
         let mut policies = Self::nightly(n);
-        if let Some(first) = policies.0.first_mut() {
-            *first = format!("{} {} {} * * *", at.second(), at.minute(), at.hour());
+        if let Some(first) = policies.schedules.first_mut() {
+            *first = daily_at(soon);
         }
         policies
+    }
+
+    /// One policy, which images every instance at `soon`.
+    pub(in crate::bench) fn all_instances_at(soon: Timestamp) -> Self {
+        Self { schedules: vec![daily_at(soon)], covers: Covers::Everything }
     }
 
     /// Up to sixty fire in every minute, each at its own second.
     pub(super) fn every_minute(n: u32) -> Self {
         let schedule = |i: u32| if i < 60 { format!("{i} * * * * *") } else { NEVER_NOW.to_owned() };
-        Self((0..n).map(schedule).collect())
+        Self { schedules: (0..n).map(schedule).collect(), covers: Covers::Nothing }
     }
 }
 
+fn daily_at(time: Timestamp) -> String {
+    let at = time.to_zoned(TimeZone::UTC);
+    format!("{} {} {} * * *", at.second(), at.minute(), at.hour())
+}
+
 /// Simulator, configuration and ledger.
-pub(super) struct Site {
+pub(in crate::bench) struct Site {
     directory: Directory,
     amikeep: PathBuf,
+    url: String,
     _sim: Running,
 }
 
 impl Site {
     pub(super) fn new(binaries: &Binaries, world: &World, policies: &Policies) -> anyhow::Result<Self> {
+        Self::start(binaries, world, policies, &[])
+    }
+
+    /// The simulator writes every call down: see [`record`](Self::record).
+    pub(in crate::bench) fn with_record(
+        binaries: &Binaries,
+        world: &World,
+        policies: &Policies,
+    ) -> anyhow::Result<Self> {
+        Self::start(binaries, world, policies, &["--state-log", RECORD])
+    }
+
+    fn start(binaries: &Binaries, world: &World, policies: &Policies, arguments: &[&str]) -> anyhow::Result<Self> {
         let directory = Directory::new()?;
         let mut command = process::command(&binaries.ec2_sim, &directory.0);
+        command.args(arguments);
         if let World::Instances(n) = world {
             let path = directory.0.join("world.json");
             std::fs::write(&path, world_of(*n)).context("the world")?;
@@ -94,11 +133,28 @@ impl Site {
         BufReader::new(stdout).read_line(&mut url).context("the simulator's address")?;
         std::fs::write(directory.0.join("amikeep.toml"), config(&directory.0, url.trim(), policies))
             .context("the configuration")?;
-        Ok(Self { directory, amikeep: binaries.amikeep.clone(), _sim: sim })
+        Ok(Self { directory, amikeep: binaries.amikeep.clone(), url: url.trim().to_owned(), _sim: sim })
+    }
+
+    /// Where the simulator is.
+    pub(in crate::bench) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it writes calls down, if it does.
+    pub(in crate::bench) fn record(&self) -> PathBuf {
+        self.directory.0.join(RECORD)
+    }
+
+    /// An environment with the account's key and nothing of this machine's.
+    pub(in crate::bench) fn give_credentials(&self, command: &mut Command) {
+        command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", &self.directory.0);
+        command.env("AWS_ACCESS_KEY_ID", format!("AKIASIM0{ACCOUNT}")).env("AWS_SECRET_ACCESS_KEY", "any");
+        command.env("AWS_DEFAULT_REGION", REGION);
     }
 
     /// Starts the daemon and waits for READY; the daemon, and how long that took.
-    pub(super) fn start_daemon(&self) -> anyhow::Result<(Running, Duration)> {
+    pub(in crate::bench) fn start_daemon(&self) -> anyhow::Result<(Running, Duration)> {
         let path = self.directory.0.join("notify");
         drop(std::fs::remove_file(&path));
         let socket = UnixDatagram::bind(&path).context("the notify socket")?;
@@ -151,9 +207,8 @@ impl Site {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = process::command(&self.amikeep, &self.directory.0);
-        command.args(arguments).env_clear().env("AMIKEEP_CONFIG", self.directory.0.join("amikeep.toml"));
-        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", &self.directory.0);
-        command.env("AWS_ACCESS_KEY_ID", format!("AKIASIM0{ACCOUNT}")).env("AWS_SECRET_ACCESS_KEY", "any");
+        self.give_credentials(&mut command);
+        command.args(arguments).env("AMIKEEP_CONFIG", self.directory.0.join("amikeep.toml"));
         command
     }
 
@@ -169,12 +224,16 @@ fn config(directory: &Path, url: &str, policies: &Policies) -> String {
          [accounts.default]\nregion = \"{REGION}\"\nendpoint_url = \"{url}\"\n",
         directory.join("amikeep.db").display()
     );
-    for (n, schedule) in policies.0.iter().enumerate() {
+    for (n, schedule) in policies.schedules.iter().enumerate() {
+        let selected = match policies.covers {
+            Covers::Nothing => format!("nobody-{n}"),
+            Covers::Everything => "prod".to_owned(),
+        };
         // Writing to a string cannot fail.
         let _ = write!(
             text,
             "\n[policies.p-{n:05}]\naccount = \"default\"\nclass = \"stateless\"\nschedule = \"{schedule}\"\n\
-             select = {{ tags = {{ Env = \"nobody-{n}\" }} }}\nkeep = {{ last = 1 }}\n"
+             select = {{ tags = {{ Env = \"{selected}\" }} }}\nkeep = {{ last = 1 }}\n"
         );
     }
     text
@@ -193,9 +252,14 @@ fn world_of(n: u32) -> String {
 }
 
 /// A process that is ended with its owner.
-pub(super) struct Running(Child);
+pub(in crate::bench) struct Running(Child);
 
 impl Running {
+    /// Ends `child` when it is dropped.
+    pub(in crate::bench) fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.0.id()
     }
