@@ -29,6 +29,8 @@ use crate::simulated::crashing::{CrashingCloud, Fate};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGION: &str = "eu-central-1";
+/// How long the answers of any world here may lag.
+pub(crate) const VISIBILITY_LAG: SignedDuration = SignedDuration::from_mins(5);
 
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -124,7 +126,7 @@ pub(crate) struct House {
 impl House {
     pub(crate) fn new(world: WorldBuilder, policies: Vec<Policy>) -> Self {
         let dir = TempDir::new().unwrap();
-        let visibility_lag = SignedDuration::from_mins(5);
+        let visibility_lag = VISIBILITY_LAG;
         let rules = AccountRules { region: REGION.parse().unwrap(), expected_id: None, visibility_lag };
         let policy_set = PolicySet {
             owner: "test".parse().unwrap(),
@@ -305,20 +307,25 @@ impl House {
         self.reader().await.request(request).await.unwrap().unwrap()
     }
 
+    /// Somebody calls EC2, and is answered.
     pub(crate) fn call(&self, request: Ec2Request) {
-        let account = ACCOUNT.parse().unwrap();
-        let invocation =
-            Invocation { caller: default_identity(&account), region: REGION.parse().unwrap(), request, dry_run: false };
-        let delivery = self.world.call(&invocation);
+        let delivery = self.try_call(request);
         assert!(matches!(delivery, Delivery::Answer(_)), "{delivery:?}");
     }
 
-    /// Somebody else takes an image of an instance.
+    fn try_call(&self, request: Ec2Request) -> Delivery {
+        let account = ACCOUNT.parse().unwrap();
+        let invocation =
+            Invocation { caller: default_identity(&account), region: REGION.parse().unwrap(), request, dry_run: false };
+        self.world.call(&invocation)
+    }
+
+    /// Somebody else asks for an image of an instance. EC2 may refuse it while others of its volumes are begun.
     pub(crate) fn take_image(&self, n: u32, name: &str, tags: &[(&str, &str)]) {
         let tag = |(key, value): &(&str, &str)| NewTag { key: (*key).to_owned(), value: (*value).to_owned() };
         let specification =
             TagSpecification { resource_type: "image".to_owned(), tags: tags.iter().map(tag).collect() };
-        self.call(Ec2Request::CreateImage(CreateImage {
+        self.try_call(Ec2Request::CreateImage(CreateImage {
             instance_id: instance_id(n).to_string(),
             name: name.to_owned(),
             description: None,

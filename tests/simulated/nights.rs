@@ -23,7 +23,7 @@ use crate::simulated::counts::Counts;
 use crate::simulated::crashing::{CrashingCloud, Fate, Side};
 use crate::simulated::dice::Dice;
 use crate::simulated::fires;
-use crate::simulated::house::{House, account, policy, spec, world};
+use crate::simulated::house::{House, VISIBILITY_LAG, account, policy, spec, world};
 use crate::simulated::people::{People, allow_all};
 use crate::simulated::rules::{self, Series};
 
@@ -158,6 +158,8 @@ impl<C: Cloud> Nights<C> {
         self.house.world.clear_faults();
         self.lag(SignedDuration::ZERO);
         self.people.act(&mut self.house, &mut self.dice).await;
+        // A pin or a use that answers do not show yet can be told by nobody; amikeep is promised them after this time.
+        self.house.world.clock().advance(VISIBILITY_LAG);
         let lag = if self.dice.one_in(3) { self.dice.draw(40) } else { 0 };
         self.lag(SignedDuration::from_secs(i64::try_from(lag).unwrap()));
         (self.plan_faults)(&self.house.world, &mut self.dice);

@@ -113,7 +113,6 @@ impl People {
         let n = self.foreign.len();
         let name = format!("somebody-elses-{n}");
         let ours = [(tags::OWNER, "test"), (tags::JOB, "0193509f-6e00-7c3a-9b1e-5d2f8a4c6e10")];
-        // It may be refused while another image of the volume is begun.
         house.take_image(3, &name, if n.is_multiple_of(2) { &ours } else { &[] });
         let made = house.world.images().into_iter().find(|it| it.name == name);
         self.foreign.extend(made.map(|it| it.id));
