@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use amikeep_ec2_sim::{CallOutcome, World};
+use amikeep_domain::tags;
+use amikeep_ec2_sim::{Action, Call, CallOutcome, Query, World};
 
 /// How often each thing happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +23,7 @@ impl Counts {
     pub(crate) fn add_calls(&mut self, world: &World) {
         for call in world.calls() {
             self.add("calls", 1);
+            self.add("prunes", u64::from(begins_prune(&call)));
             match call.outcome {
                 CallOutcome::Answered => {}
                 CallOutcome::Refused(code) => self.add(format!("faults: {code}"), 1),
@@ -39,6 +41,16 @@ impl Counts {
     pub(crate) fn faults(&self) -> u64 {
         self.0.iter().filter(|(what, _)| what.starts_with("faults: ")).map(|(_, n)| n).sum()
     }
+}
+
+/// Whether it is the listing of all our snapshots, of which every prune makes one.
+fn begins_prune(call: &Call) -> bool {
+    let is_ours = |query: &Query| {
+        query.next_token.is_none() && query.filters.iter().any(|it| it.name == format!("tag:{}", tags::OWNER))
+    };
+    call.action() == Action::DescribeSnapshots
+        && call.outcome == CallOutcome::Answered
+        && call.request.query().is_some_and(is_ours)
 }
 
 /// One line for each, which `cargo xtask torture` reads and sums up.

@@ -101,11 +101,12 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     let mut done = Vec::new();
     for step in steps {
         build(root, step)?;
-        done.push(torture(root, step, args, share)?);
+        let step = torture(root, step, args, share)?;
+        // At once: a later step may fail.
+        println!("\n{}", page::section(&step));
+        done.push(step);
     }
-    let text = page::render(root, &done);
-    print!("\n{text}");
-    if args.writes { page::write(root, &text) } else { Ok(()) }
+    if args.writes { page::write(root, &page::render(root, &done)) } else { Ok(()) }
 }
 
 /// Compiling is not counted as time of the step.

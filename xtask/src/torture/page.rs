@@ -32,7 +32,8 @@ pub(super) fn render(root: &Path, done: &[Done]) -> String {
     text
 }
 
-fn section(step: &Done) -> String {
+/// What one step went through.
+pub(super) fn section(step: &Done) -> String {
     let minutes = step.took.as_secs_f64() / 60.0;
     let seeds = step.seeds;
     let mut text = format!("### {}: {}\n\n{seeds} seed(s), no failure, {minutes:.1} minutes", step.name, step.about);
