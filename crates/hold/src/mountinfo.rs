@@ -56,7 +56,9 @@ fn unescape(text: &str) -> OsString {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let octal = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        // Digits alone: the reader of numbers would take a sign too.
+        let digits = tail.get(..3).filter(|it| *first == b'\\' && it.iter().all(u8::is_ascii_digit));
+        let octal = digits.and_then(|digits| std::str::from_utf8(digits).ok());
         if let Some(byte) = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             bytes.push(byte);
             rest = &tail[3..];
@@ -99,5 +101,6 @@ mod tests {
     #[test]
     fn a_backslash_that_escapes_nothing_stays() {
         assert_eq!(unescape("a\\b\\134c\\"), OsString::from("a\\b\\c\\"));
+        assert_eq!(unescape("\\+12 \\189 \\400"), OsString::from("\\+12 \\189 \\400"));
     }
 }

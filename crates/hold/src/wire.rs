@@ -15,6 +15,9 @@ use crate::moment::Moment;
 /// Parent and guard are the same file, but an upgrade can replace it between the two. They agree or nothing freezes.
 pub(crate) const VERSION: u16 = 1;
 
+/// The largest number of an error (`MAX_ERRNO` in the kernel's `include/linux/err.h`).
+const ERRNO_MAX: i32 = 4095;
+
 /// Every message has this size.
 pub(crate) const MESSAGE_BYTES: usize = 32;
 
@@ -172,8 +175,13 @@ impl Fields {
         })
     }
 
-    fn result(&self) -> Result<(), Errno> {
-        if self.errno == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(self.errno)) }
+    /// None for a number that no error of the kernel has: of such a one no [`Errno`] can be made.
+    fn result(&self) -> Option<Result<(), Errno>> {
+        match self.errno {
+            0 => Some(Ok(())),
+            1..=ERRNO_MAX => Some(Err(Errno::from_raw_os_error(self.errno))),
+            _ => None,
+        }
     }
 }
 
@@ -234,15 +242,15 @@ impl Event {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let fields = Fields::unpack(bytes)?;
         let (mount, began, done) = (fields.small, fields.from, fields.to);
-        let errno = || fields.result().err();
+        let errno = || fields.result()?.err();
         let event = match fields.kind {
-            65 => Self::Ready { version: fields.version, locked: fields.result() },
+            65 => Self::Ready { version: fields.version, locked: fields.result()? },
             66 => Self::Refused { step: Step::ALL.into_iter().find(|step| *step as u8 == mount)?, errno: errno()? },
-            67 => Self::Prepared { mount, result: fields.result() },
+            67 => Self::Prepared { mount, result: fields.result()? },
             68 => Self::Freezing { mount, at: began },
             69 => Self::Frozen { mount, began, done },
             70 => Self::FreezeFailed { mount, errno: errno()?, at: done },
-            71 => Self::Thawed { mount, result: fields.result(), began, done },
+            71 => Self::Thawed { mount, result: fields.result()?, began, done },
             72 => Self::Ended { cause: Cause::ALL.into_iter().find(|cause| *cause as u8 == mount)?, at: done },
             _ => return None,
         };

@@ -65,7 +65,9 @@ pub(crate) fn decode(text: &str) -> Option<String> {
             rest = tail;
             continue;
         }
-        let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok())?;
+        // Digits alone: the reader of numbers would take a sign too.
+        let digits = tail.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        let digits = std::str::from_utf8(digits).ok()?;
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = &tail[2..];
     }

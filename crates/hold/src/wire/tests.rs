@@ -88,3 +88,16 @@ fn a_message_with_something_where_nothing_belongs_is_none() {
     bytes[31] = 1;
     assert_eq!(Request::from_bytes(&bytes), None);
 }
+
+/// Of such a number no `Errno` can be made: rustix panics, in the guard as in its parent.
+#[test]
+fn a_number_that_no_error_of_the_kernel_has_makes_no_message() {
+    for errno in [-1, ERRNO_MAX + 1, i32::MIN, i32::MAX] {
+        for kind in [65, 66, 67, 70, 71] {
+            let fields = Fields { kind, small: 1, errno, ..Fields::default() };
+            assert_eq!(Event::from_bytes(&fields.pack()), None, "{kind} with {errno}");
+        }
+    }
+    let largest = Event::Refused { step: Step::Hello, errno: Errno::from_raw_os_error(ERRNO_MAX) };
+    assert_eq!(Event::from_bytes(&largest.to_bytes()), Some(largest));
+}

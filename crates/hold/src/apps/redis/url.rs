@@ -106,6 +106,7 @@ mod tests {
             "redis://:hunter2@h:x",
             "unix://hunter2",
             "redis://:%zzhunter2@h",
+            "redis://:%+fhunter2@h",
             "rediss://:hunter2@h",
             "redis://:hunter2@h/1",
         ] {
