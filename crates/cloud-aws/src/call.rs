@@ -9,8 +9,9 @@
 //!   names are being looked up, and TCP and TLS set up, and no byte of the request has left this machine.
 //! - From then on the request may have arrived, whatever the error says.
 //!
-//! The SDK's XML reader takes the end of its input for the end of the document, so a cut answer would pass for a short
-//! listing. The watch therefore refuses an answer without its closing tag.
+//! The SDK's XML reader takes the end of its input for the end of the document, and does not compare the names of opening
+//! and closing tags, so a cut or damaged answer would pass for a short listing. The watch therefore refuses what is not
+//! one whole document.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,14 +22,16 @@ use aws_sdk_ec2::config::interceptors::{
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
+use quick_xml::Reader;
+use quick_xml::events::Event;
 
 use crate::account::AwsAccount;
 
 /// The service that answers in JSON, whose reader refuses half a document by itself.
 const ANSWERS_IN_JSON: &str = "ssm";
 
-/// How the answers of EC2 (`</DescribeImagesResponse>`, and `</Response>` for errors) and of STS end.
-const ANSWER_END: &[u8] = b"Response>";
+/// How the outermost element of the answers of EC2 (`DescribeImagesResponse`, and `Response` for errors) and of STS ends.
+const ROOT_END: &str = "Response";
 
 /// One call from its sending to its error.
 #[derive(Debug)]
@@ -128,10 +131,60 @@ impl Intercept for Watch {
     ) -> Result<(), BoxError> {
         // A body that could not be read at all is an error already, and not there any more.
         match context.response().body().bytes() {
-            Some(body) if self.is_xml && !body.trim_ascii_end().ends_with(ANSWER_END) => {
-                Err("the answer is not a whole one of EC2".into())
-            }
+            Some(body) if self.is_xml && !is_whole(body) => Err("the answer is not a whole one of EC2".into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether these bytes are one document of XML as EC2 and STS answer it, with every element that it opens closed.
+fn is_whole(body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let mut reader = Reader::from_str(text);
+    let (mut depth, mut has_root) = (0_usize, false);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start)) => {
+                if depth == 0 && (has_root || !start.local_name().as_ref().ends_with(ROOT_END)) {
+                    return false;
+                }
+                (depth, has_root) = (depth + 1, true);
+            }
+            // The reader has compared the names.
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::Eof) => return has_root && depth == 0,
+            Ok(Event::Text(text)) if depth == 0 && !text.xml10_content().trim().is_empty() => return false,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_answer_is_one_document_with_everything_closed() {
+        for body in [
+            "<R><Response></Response></R>",
+            "",
+            "<html><body>Please log in.</body></html>",
+            "<AResponse><set><item>x</item>",
+            "<AResponse><set>Response>",
+            "<AResponse><set></item></AResponse>",
+            "<AResponse><set></AResponse>",
+            "<AResponse></AResponse><AResponse></AResponse>",
+            "<AResponse></AResponse>rest",
+        ] {
+            assert!(!is_whole(body.as_bytes()), "{body}");
+        }
+        for body in [
+            "<?xml version=\"1.0\"?>\n<AResponse><set/><v>a &amp; Response&gt;</v></AResponse>\n",
+            "<Response></Response>",
+        ] {
+            assert!(is_whole(body.as_bytes()), "{body}");
+        }
+        assert!(!is_whole(b"<AResponse>\xff</AResponse>"));
     }
 }
