@@ -6,6 +6,7 @@
 mod arrows;
 mod examples;
 mod finding;
+mod fuzzers;
 mod lockfile;
 mod manifest;
 mod names;
@@ -40,6 +41,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
     findings.extend(arrows::check_unused(tree));
     findings.extend(rust::check(tree));
     findings.extend(lockfile::check(tree));
+    findings.extend(fuzzers::check(tree));
     findings.extend(pages::check_architecture(tree));
     findings.extend(pages::check_dependencies(tree));
     findings.extend(pages::check_reliability(tree));

@@ -110,26 +110,31 @@ impl AwsCloud {
         account.check()?;
         let base = base_config(&account, wiring).await;
         let config = assume_role(&account, base).await;
+        Ok(Self::with_config(account, &config))
+    }
+
+    /// The clients of an account whose credentials, endpoint and HTTP client are settled.
+    pub(crate) fn with_config(account: AwsAccount, config: &SdkConfig) -> Self {
         let endpoint_time = EndpointTime::default();
-        let ec2 = aws_sdk_ec2::config::Builder::from(&config).interceptor(endpoint_time.clone());
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(endpoint_time.clone());
         let once = ec2.clone().retry_config(RetryConfig::disabled());
-        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(endpoint_time.clone());
-        let ssm = aws_sdk_ssm::config::Builder::from(&config).interceptor(endpoint_time.clone());
+        let sts = aws_sdk_sts::config::Builder::from(config).interceptor(endpoint_time.clone());
+        let ssm = aws_sdk_ssm::config::Builder::from(config).interceptor(endpoint_time.clone());
         let ssm_once = ssm.clone().retry_config(RetryConfig::disabled());
-        Ok(Self {
+        Self {
             ssm_reads: aws_sdk_ssm::Client::from_conf(ssm.build()),
             ssm_writes: aws_sdk_ssm::Client::from_conf(ssm_once.build()),
             reads: aws_sdk_ec2::Client::from_conf(ec2.build()),
             writes: aws_sdk_ec2::Client::from_conf(once.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
-            quotas: aws_sdk_servicequotas::Client::new(&config),
+            quotas: aws_sdk_servicequotas::Client::new(config),
             endpoint_time,
             instance_types: InstanceTypes::default(),
             lacks_include_disabled: AtomicBool::new(false),
             lacks_associated_snapshots: AtomicBool::new(false),
             lacks_image_references: AtomicBool::new(false),
             account,
-        })
+        }
     }
 
     /// Begins a call: whoever sends it attaches its watch, and lets it read the error.
@@ -140,7 +145,7 @@ impl AwsCloud {
 
 /// The configuration with the credentials that are found first, before any role is assumed.
 async fn base_config(account: &AwsAccount, wiring: Wiring) -> SdkConfig {
-    let behavior = BehaviorVersion::v2026_01_12();
+    let behavior = behavior();
     let region = Region::new(account.region.as_str().to_owned());
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()
@@ -148,8 +153,7 @@ async fn base_config(account: &AwsAccount, wiring: Wiring) -> SdkConfig {
         .operation_attempt_timeout(wiring.attempt_for_max)
         .operation_timeout(OPERATION_FOR_MAX)
         .build();
-    let retries =
-        RetryConfig::standard().with_max_attempts(READ_ATTEMPTS_MAX).with_initial_backoff(wiring.first_retry_after_max);
+    let retries = read_retries(wiring.first_retry_after_max);
     let mut loader = aws_config::defaults(behavior)
         .region(region.clone())
         .http_client(http.clone())
@@ -176,6 +180,16 @@ async fn base_config(account: &AwsAccount, wiring: Wiring) -> SdkConfig {
         loader = loader.credentials_provider(credentials);
     }
     loader.load().await
+}
+
+/// The defaults of the SDK, as they were when this was written.
+pub(crate) fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// How reads are repeated; the first pause is at most so long.
+pub(crate) fn read_retries(first_after_max: Duration) -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(READ_ATTEMPTS_MAX).with_initial_backoff(first_after_max)
 }
 
 /// The credentials of a profile and no others. The SDK's default chain asks the environment before the profile, and the

@@ -18,6 +18,7 @@ mod page;
 mod probe;
 mod quotas;
 mod read;
+mod replay;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -38,6 +39,7 @@ use jiff::Timestamp;
 pub use crate::account::{AwsAccount, ConnectError};
 pub use crate::client::AwsCloud;
 pub use crate::metadata::instance_of_metadata;
+pub use crate::replay::{Answer, Replay};
 
 impl Cloud for AwsCloud {
     async fn observe_identity(&self) -> Result<Identity, CloudError> {

@@ -25,6 +25,6 @@ mod value;
 
 pub use crate::config::{Account, Config, Daemon, Listen, Records, Role};
 pub use crate::diagnostic::{Diagnostic, Place, Report, Severity};
-pub use crate::load::{DEFAULT_PATH, LoadError, Loaded, load, parse, records_of};
+pub use crate::load::{DEFAULT_PATH, LoadError, Loaded, load, parse, parse_bytes, records_of};
 pub use crate::render::Color;
 pub use crate::schema::schema;

@@ -119,7 +119,8 @@ pub(crate) fn records_in(text: &str) -> Option<Records> {
     Some(Records { database, socket: is_sure.then(|| build::socket(&keys)).flatten().and_then(|socket| socket.0) })
 }
 
-fn parse_bytes(bytes: &[u8], file: &str) -> Result<Loaded, LoadError> {
+/// Checks the bytes of a file, which may be anything; `file` is its name in reports.
+pub fn parse_bytes(bytes: &[u8], file: &str) -> Result<Loaded, LoadError> {
     let error = match std::str::from_utf8(bytes) {
         Ok(text) => return parse(text, file),
         Err(error) => error,

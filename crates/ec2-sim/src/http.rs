@@ -118,6 +118,27 @@ impl Drop for Server {
     }
 }
 
+/// What the parameters of a request ask of EC2, and whether it is a dry run: the body of a `POST`, decoded.
+pub fn decode(encoded: &[u8]) -> Result<(Request, bool), ApiError> {
+    ec2_request::parse(&Form::parse(encoded)?)
+}
+
+/// The answer of `world` to one request to EC2 by the account of `place`, without a connection: the HTTP status and the
+/// body. `None` where the connection would be cut, left hanging or answered with garbage.
+pub fn answer_to(world: &World, place: &Place, encoded: &[u8]) -> Option<(u16, String)> {
+    let request_id = world.request_id();
+    let (key, region) = (access_key_id(&place.account), place.region.as_str());
+    let scope = format!("{key}/20260101/{region}/ec2/aws4_request");
+    let signed = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=any");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&signed).ok()?);
+    match call(world, encoded, &headers) {
+        (service, Delivered::Answer(request, reply)) => Some((200, render(service, &request, &reply, &request_id))),
+        (service, Delivered::Refusal(error)) => Some((error.status, render_refusal(service, &error, &request_id))),
+        (_, Delivered::CutInBody(..) | Delivered::Cut | Delivered::Hang | Delivered::Garbage) => None,
+    }
+}
+
 async fn answer(
     State(face): State<Face>,
     ConnectInfo(scissors): ConnectInfo<Scissors>,
@@ -139,12 +160,7 @@ async fn answer(
             document(StatusCode::OK, text)
         }
         Delivered::Refusal(error) => {
-            let text = match service {
-                Service::Ssm => ssm::render_error(&error),
-                Service::Ec2 => ec2_reply::render_error(&error, &request_id),
-                Service::Sts => sts::render_error(&error, &request_id),
-                Service::ServiceQuotas => quotas::render_error(&error),
-            };
+            let text = render_refusal(service, &error, &request_id);
             let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
             document(status, text)
         }
@@ -172,6 +188,15 @@ fn render(service: Service, request: &Request, reply: &Reply, request_id: &str) 
         Service::Sts => sts::render(reply, request_id),
         Service::Ssm => ssm::render(reply),
         Service::ServiceQuotas => quotas::render(reply),
+    }
+}
+
+fn render_refusal(service: Service, error: &ApiError, request_id: &str) -> String {
+    match service {
+        Service::Ec2 => ec2_reply::render_error(error, request_id),
+        Service::Sts => sts::render_error(error, request_id),
+        Service::Ssm => ssm::render_error(error),
+        Service::ServiceQuotas => quotas::render_error(error),
     }
 }
 

@@ -27,7 +27,7 @@
 mod mysql;
 mod postgresql;
 mod recorded;
-mod redis;
+pub(crate) mod redis;
 mod secret;
 mod session;
 mod sql;

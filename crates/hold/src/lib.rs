@@ -33,6 +33,8 @@ pub mod command;
 mod device;
 mod disk;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 mod hooks;
 mod ioctl;

@@ -20,6 +20,28 @@ pub struct SimulatedImage {
     pub reasons: Vec<Reason>,
 }
 
+/// Why an input is none.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTimes {
+    /// It is not JSON, or not an array of texts.
+    #[error("not a JSON array of RFC 3339 times, such as [\"2026-11-22T01:00:00Z\"]: {0}")]
+    NotAnArray(serde_json::Error),
+    /// One of the texts is no time.
+    #[error("`{text}` is not a time as RFC 3339 has it: {error}")]
+    NotATime {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        error: jiff::Error,
+    },
+}
+
+/// Reads the input: a JSON array of RFC 3339 times.
+pub fn times(text: &str) -> Result<Vec<Timestamp>, InvalidTimes> {
+    let texts: Vec<String> = serde_json::from_str(text).map_err(InvalidTimes::NotAnArray)?;
+    texts.into_iter().map(|text| text.parse().map_err(|error| InvalidTimes::NotATime { text, error })).collect()
+}
+
 /// Asks the rules about images of these times, newest first. The newest stands for now, so none is from the future.
 pub fn simulate(times: &[Timestamp], keep: &Keep, timezone: &TimeZone) -> Vec<SimulatedImage> {
     let Some(newest) = times.iter().max() else { return Vec::new() };
@@ -70,6 +92,15 @@ mod tests {
                 {"rule": "daily", "rank": 1, "of": 2, "bucket": "2126-11-22", "kept_as": "newest"},
             ])
         );
+    }
+
+    #[test]
+    fn times_are_a_json_array_of_rfc_3339() {
+        assert_eq!(times("[]").unwrap(), []);
+        assert_eq!(times(r#"["2026-11-22T02:00:00+01:00"]"#).unwrap(), ["2026-11-22T01:00:00Z".parse().unwrap()]);
+        for bad in ["", "{}", "[1]", r#"["2026-11-22"]"#] {
+            assert!(times(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ const ROOMS: &[Room] = &[
         may_use: &["domain", "config", "ledger", "cloud", "cloud-aws", "hold", "engine", "view", "web", "ec2-sim"],
     },
     Room { name: "ec2-sim", may_use: &["cloud", "domain"] },
+    Room { name: "fuzz", may_use: &["domain", "config", "cloud", "cloud-aws", "hold", "view", "ec2-sim"] },
     Room { name: "xtask", may_use: &[] },
 ];
 

@@ -26,13 +26,27 @@ const SINGLE: [(&str, &str); 3] = [
 
 const REMEDY: &str = "look for an SDK crate with default features (docs/dependencies.md), then `cargo update`";
 
-/// Every banned package of the lock file.
+/// The workspace's own, and that of the fuzzers beside it, which is locked on its own.
+const WORKSPACE: &str = "Cargo.lock";
+const FUZZERS: &str = "fuzz/Cargo.lock";
+
+/// Every banned package of the lock files.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    let path = "Cargo.lock";
-    let found = |line, what, why| Finding { path: path.to_owned(), line, what, why, remedy: REMEDY.to_owned() };
-    let Some(text) = tree.text(path) else {
-        return vec![found(1, "no lock file".to_owned(), "two builds of one commit would not be the same program")];
+    let Some(text) = tree.text(WORKSPACE) else {
+        let why = "two builds of one commit would not be the same program";
+        return vec![finding(WORKSPACE, 1, "no lock file".to_owned(), why)];
     };
+    let mut findings = check_one(WORKSPACE, text);
+    findings.extend(tree.text(FUZZERS).into_iter().flat_map(|text| check_one(FUZZERS, text)));
+    findings
+}
+
+fn finding(path: &str, line: usize, what: String, why: &'static str) -> Finding {
+    Finding { path: path.to_owned(), line, what, why, remedy: REMEDY.to_owned() }
+}
+
+fn check_one(path: &str, text: &str) -> Vec<Finding> {
+    let found = |line, what, why| finding(path, line, what, why);
     let packages = match packages(text) {
         Ok(packages) => packages,
         Err(error) => return vec![found(1, format!("not a lock file: {}", error.message()), "nothing can be checked")],
@@ -106,6 +120,13 @@ mod tests {
             found(&[("rustls", "0.21.12"), ("rustls", "0.23.46")]),
             [(5, "rustls is there as 0.21.12 and 0.23.46".into())]
         );
+    }
+
+    #[test]
+    fn the_lock_file_of_the_fuzzers_is_held_to_the_same() {
+        let banned = "[[package]]\nname = \"openssl\"\nversion = \"0.10.1\"\n";
+        let findings = check(&Tree::of(&[("Cargo.lock", ""), ("fuzz/Cargo.lock", banned)]));
+        assert_eq!(findings.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(), ["fuzz/Cargo.lock"]);
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! The JSON Schema and the reader know the same keys, and judge the same files alike.
+//! The JSON Schema and the reader know the same keys. That they judge the same files alike is tested with a reader of JSON
+//! Schema, in `crates/fuzz`.
 
 use serde_json::Value as Json;
-use toml::Value as Toml;
 
 use crate::keys::RootKeys;
 use crate::section::{Key, Presence, Section as _};
-use crate::tests::examples::{EXAMPLES, SECTIONS};
-use crate::tests::{accepted, with_tables};
+use crate::tests::examples::SECTIONS;
 use crate::{parse, schema};
 
 /// Where each table of the schema is found in a file: the tables by name have one that is called `x`.
@@ -108,101 +107,9 @@ fn every_default_of_the_schema_is_accepted() {
             let wrong: Vec<_> = findings.iter().filter(|it| it.0 == key.join(".")).collect();
             let is_fine = wrong.is_empty() || name == "listen";
             assert!(is_fine, "{key:?}: {wrong:?}");
-            assert_eq!(violations(property, &toml_of(default)), [] as [String; 0], "{key:?}");
             n_defaults += 1;
         }
     }
     let has_default = |key: &&Key| matches!(key.presence, Presence::Or(_));
     assert_eq!(n_defaults, SECTIONS.iter().flat_map(|(_, keys)| *keys).filter(has_default).count());
-}
-
-fn toml_of(json: &Json) -> Toml {
-    let text = format!("value = {json}");
-    let mut table: toml::Table = text.parse().unwrap();
-    table.remove("value").unwrap()
-}
-
-#[test]
-fn the_examples_satisfy_the_schema() {
-    for (name, text) in EXAMPLES {
-        let file: toml::Table = text.parse().unwrap();
-        assert_eq!(violations(&schema(), &Toml::Table(file)), [] as [String; 0], "{name}");
-        accepted(text);
-    }
-}
-
-#[test]
-fn what_the_schema_refuses_the_reader_refuses() {
-    for tables in [
-        "[policies.q]\nnonsense = 1\n",
-        "[policies.q]\naccount = []\n",
-        "[policies.q]\nenabled = \"yes\"\n",
-        "[policies.q]\nkeep = { last = 0 }\n",
-        "[policies.q]\nmax_deletes = -1\n",
-        "[classes.q]\nconsistency = \"maybe\"\n",
-        "[accounts.q]\nregion = 1\n",
-        "[freezes.q]\nvia = \"ssh\"\n",
-    ] {
-        let text = with_tables(tables);
-        let file: toml::Table = text.parse().unwrap();
-        assert_ne!(violations(&schema(), &Toml::Table(file)), [] as [String; 0], "{tables}");
-        assert!(parse(&text, "f").is_err(), "{tables}");
-    }
-}
-
-/// As much of JSON Schema as ours uses, but for patterns.
-fn violations(schema: &Json, value: &Toml) -> Vec<String> {
-    let mut found = Vec::new();
-    if let Some(kind) = schema["type"].as_str() {
-        let is = match value {
-            Toml::String(_) => "string",
-            Toml::Integer(_) => "integer",
-            Toml::Boolean(_) => "boolean",
-            Toml::Array(_) => "array",
-            Toml::Table(_) => "object",
-            Toml::Float(_) | Toml::Datetime(_) => "other",
-        };
-        if is != kind {
-            return vec![format!("{value} is not of type {kind}")];
-        }
-    }
-    if let Some(options) = schema["anyOf"].as_array()
-        && options.iter().all(|option| !violations(option, value).is_empty())
-    {
-        found.push(format!("{value} is none of the options"));
-    }
-    match value {
-        Toml::String(text) => {
-            let is_word = schema["enum"].as_array().is_none_or(|words| words.iter().any(|word| word == text));
-            found.extend((!is_word).then(|| format!("{text} is not one of the words")));
-        }
-        Toml::Integer(number) => {
-            let is_low = schema["minimum"].as_i64().is_some_and(|minimum| *number < minimum);
-            let is_other = schema["const"].as_i64().is_some_and(|only| *number != only);
-            found.extend((is_low || is_other).then(|| format!("{number} is out of range")));
-        }
-        Toml::Array(items) => {
-            let is_short = schema["minItems"].as_u64().is_some_and(|n_min| (items.len() as u64) < n_min);
-            found.extend(is_short.then(|| "too few items".to_owned()));
-            found.extend(items.iter().flat_map(|item| violations(&schema["items"], item)));
-        }
-        Toml::Table(table) => found.extend(table_violations(schema, table)),
-        Toml::Boolean(_) | Toml::Float(_) | Toml::Datetime(_) => {}
-    }
-    found
-}
-
-fn table_violations(schema: &Json, table: &toml::Table) -> Vec<String> {
-    let mut found = Vec::new();
-    for (name, value) in table {
-        let rest = &schema["additionalProperties"];
-        match schema["properties"].get(name) {
-            Some(property) => found.extend(violations(property, value)),
-            None if rest == false => found.push(format!("{name} is unknown")),
-            None => found.extend(violations(rest, value)),
-        }
-    }
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-    found.extend(required.filter(|name| !table.contains_key(*name)).map(|name| format!("{name} is missing")));
-    found
 }

@@ -13,6 +13,7 @@
 mod resp;
 mod url;
 
+use std::io::{self, BufRead};
 use std::time::Duration;
 
 use rustix::event::poll;
@@ -45,8 +46,13 @@ pub(super) struct Redis {
     is_paused: bool,
 }
 
+/// Reads one answer, and tells it in words: the reader alone, for those who try it with anything.
+pub(crate) fn answer_in_words(from: &mut impl BufRead) -> io::Result<String> {
+    resp::read_reply(from).map(|reply| format!("{reply:?}"))
+}
+
 /// Where and as whom.
-pub(super) fn read_address(address: &Secret) -> Result<RedisAddress, AppError> {
+pub(crate) fn read_address(address: &Secret) -> Result<RedisAddress, AppError> {
     address.address().parse()
 }
 

@@ -130,7 +130,7 @@ fn question(words: &[&str]) -> Vec<u8> {
     bytes
 }
 
-fn read_reply(from: &mut impl BufRead) -> io::Result<Reply> {
+pub(super) fn read_reply(from: &mut impl BufRead) -> io::Result<Reply> {
     let garbage = || io::Error::from(ErrorKind::InvalidData);
     let line = read_line(from)?;
     let (kind, rest) = line.split_at_checked(1).ok_or_else(garbage)?;
