@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask ci`, `tidy`, `man`, `bench` and `torture`.
+//! The project's own chores: `cargo xtask ci`, `tidy`, `man`, `bench`, `torture` and `mutants`.
 //!
 //! Whatever checks this project is here and nowhere else, so that a laptop and a build machine judge alike. Nothing
 //! of the product may depend on this package.
@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod man;
+mod mutants;
 mod process;
 mod tidy;
 mod tools;
@@ -37,6 +38,8 @@ enum Chore {
     Bench(bench::Args),
     /// Runs the tests of bad luck for long, and prints what they went through.
     Torture(torture::Args),
+    /// Changes the domain in every small way, and tells which change no test notices.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Man => man::run(&root),
         Chore::Bench(args) => bench::run(&root, &args),
         Chore::Torture(args) => torture::run(&root, &args),
+        Chore::Mutants(args) => mutants::run(&root, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

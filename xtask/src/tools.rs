@@ -1,5 +1,5 @@
-//! Tools that the checks use and the workspace does not build: the real `aws` command line, boto3, `cargo-deny`, and what is the
-//! machine's own: `systemd-nspawn`, and what makes and mounts file systems.
+//! Tools that the chores use and the workspace does not build: the real `aws` command line, boto3, `cargo-deny`,
+//! `cargo-mutants`, and what is the machine's own: `systemd-nspawn`, and what makes and mounts file systems.
 //!
 //! What is installed here is installed once, below `target/tools`, and nowhere else on the machine. The versions are
 //! pinned here, so that two machines judge alike.
@@ -39,6 +39,9 @@ const BOTO3_VERSION: &str = "1.43.11";
 
 /// What installs `cargo-deny`, but for the place. The debug build takes a minute and a half instead of several.
 pub(crate) const DENY_INSTALL: [&str; 6] = ["install", "cargo-deny", "--version", "0.20.2", "--locked", "--debug"];
+
+/// What installs `cargo-mutants`, but for the place.
+const MUTANTS_INSTALL: [&str; 6] = ["install", "cargo-mutants", "--version", "27.1.0", "--locked", "--debug"];
 
 /// The `aws` program of the tests, if [`install_aws`] has already made it.
 pub(crate) fn installed_aws(root: &Path) -> Option<PathBuf> {
@@ -121,6 +124,16 @@ pub(crate) fn install_deny(root: &Path) -> anyhow::Result<PathBuf> {
     let directory = deny_directory(root);
     process::run(process::cargo(root, &DENY_INSTALL).arg("--root").arg(&directory))?;
     Ok(directory.join("bin/cargo-deny"))
+}
+
+/// The `cargo-mutants` of the pinned version, compiled if it is not there yet. What it changes differs between versions.
+pub(crate) fn mutants(root: &Path) -> anyhow::Result<PathBuf> {
+    let directory = root.join("target/tools/cargo-mutants");
+    let program = directory.join("bin/cargo-mutants");
+    if process::answer(process::command(&program, root).args(["mutants", "--version"])).is_none() {
+        process::run(process::cargo(root, &MUTANTS_INSTALL).arg("--root").arg(&directory))?;
+    }
+    Ok(program)
 }
 
 fn deny_directory(root: &Path) -> PathBuf {

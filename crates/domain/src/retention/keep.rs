@@ -309,11 +309,6 @@ impl Keep {
         if keep.limits().next().is_some() { Ok(keep) } else { Err(EmptyKeep) }
     }
 
-    /// The rules as they were given.
-    pub fn rules(&self) -> &KeepRules {
-        &self.rules
-    }
-
     /// The rules that are on, in their order.
     pub fn limits(&self) -> impl Iterator<Item = (Rule, Limit)> + '_ {
         Rule::ALL.into_iter().filter_map(|rule| Some((rule, self.rules.limit(rule)?)))

@@ -143,6 +143,18 @@ fn a_copied_snapshot_with_our_tags_stays() {
     assert_eq!(world.snapshots_that_go_with(21), [snapshot_id(21)]);
 }
 
+/// The tags are those of the job, so only its description tells for what EC2 made it.
+#[test]
+fn a_snapshot_that_ec2_made_for_another_instance_or_another_image_stays() {
+    for (instance, image) in [(instance_id(2), image_id(21)), (instance_id(1), image_id(77))] {
+        let mut world = World::new("last=1").with_nights(2);
+        let mut other = world.listing.snapshots[&snapshot_id(21)].clone();
+        other.description = format!("Created by CreateImage({instance}) for {image}");
+        world.listing.snapshots.insert(snapshot_id(77), other);
+        assert_eq!(world.snapshots_that_go_with(21), [snapshot_id(21)], "{instance} {image}");
+    }
+}
+
 /// A volume more than the ledger wrote down, as when the attempt to read them was cut short.
 #[test]
 fn a_snapshot_that_ec2_made_for_the_image_goes_with_it_whether_or_not_it_is_written_down() {

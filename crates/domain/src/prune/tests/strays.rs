@@ -162,6 +162,10 @@ fn only_jobs_that_left_something_without_a_row_are_looked_up() {
     for world in [with_stray(), with_stray_snapshot()] {
         assert_eq!(stray_jobs(&listings(&world), &world.known), [job_of_image(10)].into());
     }
+    // An image that somebody deregistered: its row knows of the snapshots that are left.
+    let mut deregistered = known.clone();
+    deregistered.deregister(22);
+    assert!(stray_jobs(&listings(&deregistered), &deregistered.known).is_empty());
     // An image that was copied with its tags: its snapshots have another description.
     let mut copied = World::new("last=3").with_nights(2);
     for snapshot in copied.listing.snapshots.values_mut() {
