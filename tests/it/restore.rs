@@ -1,5 +1,6 @@
 //! A ledger that is torn or lost: refused, kept as it is, and restored by the commands of its page.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,54 @@ async fn a_torn_ledger_is_kept_and_restored_by_the_page_and_nothing_is_taken_twi
     for job in jobs.iter().filter(|job| job["state"] == "failed") {
         assert_eq!(job["error"]["code"], "name_taken", "{job:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_ledger_takes_in_what_was_made_since_when_an_operator_says_so() {
+    let site = backed_up_site().await;
+    let before = site.jobs().await;
+    let running = site.daemon().await;
+    let refused = site.run(&["reconcile", "--yes"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains("stop it first"), "{refused:?}");
+    running.signal("TERM");
+    assert!(running.wait().await.success());
+    fs::remove_file(site.database()).unwrap();
+    restore(site.dir());
+    let known = site.jobs().await.len();
+
+    let nobody = site.run(&["reconcile"]).await;
+    assert_eq!(nobody.code, 2, "{nobody:?}");
+    let dry = site.run(&["reconcile", "--dry-run", "--format", "json"]).await;
+    let shown = dry.json()["images"].as_array().unwrap().clone();
+    assert!(!shown.is_empty() && shown.iter().all(|image| image["taken_in"] == false), "{dry:?}");
+    assert_eq!(site.jobs().await.len(), known, "it only showed them");
+    let ran = site.run(&["reconcile", "--yes", "--format", "json"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let taken = ran.json()["images"].as_array().unwrap().clone();
+    assert!(taken.len() == shown.len() && taken.iter().all(|image| image["taken_in"] == true), "{ran:?}");
+    let again = site.run(&["reconcile", "--yes", "--format", "json"]).await;
+    assert_eq!(again.json()["images"], serde_json::json!([]), "{again:?}");
+
+    // What was there before the ledger was lost is there again, what was open in the backup as soon as the daemon looks; and
+    // it goes by the rules.
+    let ids = |jobs: &[serde_json::Value]| {
+        let made = jobs.iter().filter(|job| job["state"] == "succeeded");
+        made.map(|job| job["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    site.configure(&often("").replace("last = 3", "last = 1"));
+    site.write_config(&site.config_text().replace("[daemon]", "[daemon]\nprune_schedule = \"*/3 * * * * *\""));
+    let daemon = site.daemon().await;
+    site.wait_for_jobs("all is known again", |jobs| ids(&before).is_subset(&ids(jobs))).await;
+    let gone = || site.world.images().iter().filter(|image| image.deregistered_at.is_some()).count();
+    let jobs = site.wait_for_jobs("all but the newest go", |_| taken.len() <= gone()).await;
+    assert!(jobs.iter().all(|job| job["state"] != "failed"), "{jobs:#?}");
+    daemon.signal("TERM");
+    let (status, log) = daemon.ended().await;
+    assert!(status.success() && !log.contains("are not in the ledger"), "{log}");
+    let mut names: Vec<String> = site.world.images().into_iter().map(|image| image.name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), site.world.images().len(), "a fire and instance has one image");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,8 +17,8 @@ use crate::output::Output;
 
 pub(crate) use crate::cli::args::{
     BackupArgs, CancelArgs, CheckArgs, CompletionsArgs, DaemonArgs, DemoArgs, ExplainArgs, HistoryArgs, HoldArgs,
-    ImagesArgs, ManArgs, PauseArgs, PinArgs, PlanArgs, PruneArgs, ResumeArgs, SchemaArgs, ScopeArgs, ShowArgs,
-    SimulateArgs, ThawArgs,
+    ImagesArgs, ManArgs, PauseArgs, PinArgs, PlanArgs, PruneArgs, ReconcileArgs, ResumeArgs, SchemaArgs, ScopeArgs,
+    ShowArgs, SimulateArgs, ThawArgs,
 };
 
 /// Above the options that every command has.
@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Applies retention now: shows what goes and why, and deletes it if that is wanted
     #[command(long_about = help::PRUNE, after_help = help::PRUNE_EXAMPLES)]
     Prune(PruneArgs),
+    /// Takes images of this owner that the ledger does not know into it, after it was restored or lost
+    #[command(long_about = help::RECONCILE)]
+    Reconcile(ReconcileArgs),
     /// Stops backups and pruning of a policy, an instance or everything for a while, or lists what is stopped
     #[command(long_about = help::PAUSE, after_help = help::PAUSE_EXAMPLES)]
     Pause(PauseArgs),

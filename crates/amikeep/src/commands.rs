@@ -15,6 +15,7 @@ pub(crate) mod operator;
 mod order;
 pub(crate) mod plan;
 pub(crate) mod prune;
+pub(crate) mod reconcile;
 pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod simulate;

@@ -46,6 +46,7 @@ async fn run(command: &Command, ctx: &Ctx) -> anyhow::Result<Exit> {
         Command::Show(args) => commands::show::run(args, ctx).await,
         Command::Images(args) => commands::images::run(args, ctx).await,
         Command::Prune(args) => commands::prune::run(args, ctx).await,
+        Command::Reconcile(args) => commands::reconcile::run(args, ctx).await,
         Command::Pause(args) => commands::operator::pause(args, ctx).await,
         Command::Resume(args) => commands::operator::resume(args, ctx).await,
         Command::Cancel(args) => commands::operator::cancel(args, ctx).await,

@@ -5,6 +5,7 @@
 
 mod deletion;
 mod listing;
+mod lost;
 mod owned;
 mod plan;
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub use crate::prune::deletion::{
     DELETION_FRESH_FOR, Deletion, DeletionEvent, DeletionState, DeletionStateName, IllegalDeletion, LeftSnapshot,
 };
 pub use crate::prune::listing::{EndedJob, KnownImage, KnownState, ListedImage, ListedSnapshot, ListedState, Listing};
+pub use crate::prune::lost::{LostImage, NotReadable};
 pub use crate::prune::owned::{NotProved, OwnedImage};
 pub use crate::prune::plan::{
     Clock, DayCounts, MISSING_KEPT_FOR, PruneInputs, PrunePlan, PrunedImage, plan_prune, stray_jobs, wanted_usage,

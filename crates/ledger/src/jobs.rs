@@ -239,7 +239,7 @@ pub(crate) async fn insert_event(
 /// Applies one event. The whole stored job is compared with the caller's, which leaves no room for a change that a
 /// version number would have missed. The row is read back before anything is written, so that no row is ever committed
 /// that could not be read again.
-async fn apply(tx: &mut Tx, job: &Job, event: &JobEvent, at: Timestamp) -> Result<Job, Failure> {
+pub(crate) async fn apply(tx: &mut Tx, job: &Job, event: &JobEvent, at: Timestamp) -> Result<Job, Failure> {
     let stored: Option<JobRow> = sqlx::query_as(sql::JOB).bind(job.id.to_string()).fetch_optional(&mut **tx).await?;
     let stored = Job::try_from(stored.ok_or(LedgerError::UnknownJob { job: job.id })?)?;
     if stored != *job {

@@ -19,6 +19,7 @@ mod images;
 mod jobs;
 mod ledger;
 mod lock;
+mod lost;
 mod open;
 mod page;
 mod pauses;

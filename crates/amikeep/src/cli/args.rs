@@ -129,6 +129,17 @@ pub(crate) struct PruneArgs {
     pub(crate) yes: bool,
 }
 
+/// Options of `reconcile`.
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// Only shows the images
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Takes them in without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 /// What a pause is about.
 #[derive(Debug, Args)]
 #[group(multiple = false)]

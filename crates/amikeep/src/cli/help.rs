@@ -125,6 +125,16 @@ Examples:
 
 Exit codes: 0 done, 1 there is no such job, 2 usage or configuration";
 
+pub(super) const RECONCILE: &str = "\
+Takes images that carry the tags of this owner, and that the ledger does not know, into the ledger: after an older backup of \
+it was restored, or when it was lost and there is no backup. From then on retention decides about them.
+
+Only images are taken in of which tags, name, source instance and snapshots all fit together. It works on the ledger by \
+itself, so the daemon must not run. If another amikeep with the same `owner` works on these accounts, its images would \
+become this one's to delete: give each its own `owner` instead.
+
+Exit codes: 0 done, 1 an account could not be listed, or the ledger is in use, 2 usage or configuration";
+
 pub(super) const PRUNE: &str = "\
 Applies retention now, as the daemon does by itself at the times of `prune_schedule`.
 

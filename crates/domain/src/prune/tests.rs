@@ -2,6 +2,7 @@
 
 mod deletion;
 mod laws;
+mod lost;
 mod proof;
 mod strays;
 mod verdicts;
