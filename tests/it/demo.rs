@@ -18,6 +18,8 @@ fn the_demo_tells_the_same_story_every_time() {
     assert!(7 <= count("grade", "crash"), "development is imaged without");
     assert!(7 <= count("grade", "offline"), "one instance is stopped");
     assert!(1 <= count("state", "failed"), "one fails");
+    let held = jobs.iter().filter(|job| job["class"] == "critical" && job["grade"] == "filesystem");
+    assert_eq!(held.count(), 4, "what is critical is held still: {jobs:#?}");
     for job in jobs {
         let twins =
             jobs.iter().filter(|it| ["policy", "instance_id", "scheduled_at"].iter().all(|key| it[*key] == job[*key]));

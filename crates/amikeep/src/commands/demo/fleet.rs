@@ -7,6 +7,7 @@ use std::path::Path;
 
 use amikeep_domain::id::InstanceId;
 use amikeep_ec2_sim::{InstanceSpec, InstanceState, InvalidWorld, SimClock, World, WorldBuilder};
+use jiff::SignedDuration;
 
 /// The account that all of it is in.
 pub(super) const ACCOUNT: &str = "111122223333";
@@ -24,7 +25,7 @@ pub(super) const CLASS_TAG: &str = "amikeep:class";
 /// Where every id and duration of the week comes from.
 const SEED: u64 = 20_261_019;
 
-/// The file, with two words in place of what differs each time.
+/// The file, with words in place of what differs each time.
 pub(super) const CONFIG: &str = r#"[daemon]
 owner    = "demo"
 database = "DATABASE"
@@ -51,6 +52,23 @@ jitter   = "20m"
 select   = { tags = { Role = ["web", "build"] } }
 class_tag_allows = ["stateful"]     # an instance may choose it by a tag
 keep     = { last = 2, weekly = 2 }
+
+[policies.payments]
+account  = "demo"
+class    = "critical"               # held still while it is imaged, and never restarted
+schedule = "0 4 * * Thu-Sun"
+timezone = "Europe/Berlin"
+select   = { tags = { Role = "payments" } }
+keep     = { last = 3 }
+
+[classes.critical]
+freeze   = "payments"
+
+[freezes.payments]                  # a simulated instance has no disk that could be frozen:
+via      = "command"                # these only write down that they were run
+freeze   = ["/bin/sh", "-c", "echo frozen >> 'SCRATCH/holds'", "{instance_id}"]
+thaw     = ["/bin/sh", "-c", "echo thawed >> 'SCRATCH/holds'"]
+devices  = ["/dev/sdf"]             # the volume that they would hold still
 "#;
 
 /// One instance of the fleet.
@@ -66,7 +84,7 @@ pub(super) struct Member {
 }
 
 /// The fleet.
-pub(super) const FLEET: [Member; 7] = [
+pub(super) const FLEET: [Member; 8] = [
     Member { id: "i-0db00000000000001", name: "db-1", role: "database", class: None, remark: "two volumes" },
     Member { id: KILLED_AT, name: "db-2", role: "database", class: None, remark: "" },
     Member {
@@ -84,6 +102,7 @@ pub(super) const FLEET: [Member; 7] = [
         class: Some("stateful"),
         remark: "allowed by its policy",
     },
+    Member { id: "i-0ca00000000000001", name: "payments", role: "payments", class: None, remark: "must not restart" },
     Member { id: "i-0bd00000000000001", name: "build-1", role: "build", class: None, remark: "stopped" },
     Member {
         id: "i-01e00000000000001",
@@ -106,6 +125,7 @@ impl Member {
             self.tags().into_iter().fold(InstanceSpec::new(self.id), |spec, (key, value)| spec.tag(key, value));
         match self.name {
             "db-1" => tagged.instance_type("r7g.xlarge").volume("/dev/xvda", 16).volume("/dev/sdf", 500),
+            "payments" => tagged.volume("/dev/xvda", 16).volume("/dev/sdf", 200),
             "build-1" => tagged.volume("/dev/xvda", 30).state(InstanceState::Stopped),
             "legacy" => tagged.instance_type("m3.medium").architecture("x86_64").instance_store_root("/dev/sda1"),
             _ => tagged.volume("/dev/xvda", 16),
@@ -115,7 +135,10 @@ impl Member {
 
 /// The world at the beginning of the week. The same seed gives the same week each time.
 pub(super) fn world(clock: SimClock) -> Result<World, InvalidWorld> {
-    let builder = World::builder().clock(clock).seed(SEED).account(ACCOUNT).region(REGION);
+    // The clock stands still while a call is waited for, so what begins later than its call would never begin in a hold.
+    let at_once = SignedDuration::ZERO;
+    let builder =
+        World::builder().clock(clock).seed(SEED).snapshot_lag(at_once, at_once).account(ACCOUNT).region(REGION);
     FLEET.iter().map(Member::spec).fold(builder, WorldBuilder::instance).build()
 }
 
@@ -123,7 +146,8 @@ pub(super) fn world(clock: SimClock) -> Result<World, InvalidWorld> {
 pub(super) fn config_text(database: &Path, endpoint: &str) -> String {
     // A path in TOML may need its backslashes and quotes escaped.
     let database = database.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    CONFIG.replace("DATABASE", &database).replace("ENDPOINT", endpoint)
+    let scratch = database.rsplit_once('/').map_or("", |(folder, _)| folder);
+    CONFIG.replace("DATABASE", &database).replace("SCRATCH", scratch).replace("ENDPOINT", endpoint)
 }
 
 /// The names of the instances.
@@ -140,7 +164,7 @@ mod tests {
         let text = config_text(Path::new("/nowhere/amikeep.db"), "http://127.0.0.1:1");
         let loaded = amikeep_config::parse(&text, "demo.toml").unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-        assert_eq!(loaded.config.policy_set.policies.len(), 2);
+        assert_eq!(loaded.config.policy_set.policies.len(), 3);
     }
 
     #[test]

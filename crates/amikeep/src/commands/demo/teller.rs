@@ -91,8 +91,9 @@ impl<'a> Teller<'a> {
             self.pause(LINE_FOR).await;
         }
         self.say("\nA grade says how consistent an image really is. From the best: offline (the")?;
-        self.say("instance was stopped), clean (it was rebooted for the image), crash (imaged")?;
-        self.say("while it ran: what a power cut would leave).")?;
+        self.say("instance was stopped), clean (it was rebooted for the image), filesystem (its file")?;
+        self.say("systems were held still, which was proved), crash (imaged while it ran: what a")?;
+        self.say("power cut would leave).")?;
         self.pause(PARAGRAPH_FOR * 2).await;
         Ok(())
     }
@@ -125,7 +126,7 @@ impl<'a> Teller<'a> {
         for gone in deleted.iter().filter(|it| !self.gone.contains(&it.image_id)) {
             let instance = gone.instance_id.parse()?;
             let name = self.name(&instance);
-            self.say(&format!("  pruned {name:<8}  {:<9} {:<8} {}  {}", "", "", gone.image_id, gone.reason))?;
+            self.say(&format!("  pruned {name:<8}  {:<9} {:<10} {}  {}", "", "", gone.image_id, gone.reason))?;
             self.pause(LINE_FOR).await;
         }
         self.gone.extend(deleted.iter().map(|it| it.image_id.clone()));
@@ -138,7 +139,7 @@ impl<'a> Teller<'a> {
         match &job.state {
             JobState::Succeeded { image, .. } => {
                 let (grade, tone) = line::grade(image.grade);
-                let grade = self.paint(&format!("{grade:<8}"), tone);
+                let grade = self.paint(&format!("{grade:<10}"), tone);
                 self.say(&format!(
                     "  {clock}  {name:<8}  {:<9} {grade} {}  {}",
                     line::mode(job),

@@ -25,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::commands::demo::calendar::Night;
 use crate::commands::demo::fleet;
+use crate::host::LocalHost;
 use crate::wiring;
 
 /// What the demo calls itself in the lock.
@@ -227,7 +228,8 @@ async fn start(
     let ledger = Ledger::open_for_engine(&config.daemon.database, &lock).await?;
     let last_stop = ledger.record_start(now).await?;
     let clouds: BTreeMap<_, _> = config.accounts.keys().map(|name| (name.clone(), Arc::clone(cloud))).collect();
-    let options = Options::new(config.daemon.max_concurrent_jobs, Scope::Everything);
+    let host = Arc::new(LocalHost::new(&config.daemon.database));
+    let options = Options { host, ..Options::new(config.daemon.max_concurrent_jobs, Scope::Everything) };
     let clock = Arc::new(WorldClock(world.clock().clone()));
     let policy_set = Arc::new(config.policy_set.clone());
     let random: Arc<dyn Random> = Arc::<SeededRandom>::clone(random);

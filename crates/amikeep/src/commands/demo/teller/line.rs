@@ -43,6 +43,7 @@ pub(super) fn mode(job: &Job) -> &'static str {
     match job.intent.as_ref() {
         Some(intent) if intent.expected == Grade::Offline => "stopped",
         Some(intent) if intent.mode == Consistency::Reboot => "rebooted",
+        Some(intent) if intent.mode == Consistency::Freeze => "held",
         Some(_) => "running",
         None => "",
     }
