@@ -38,6 +38,19 @@ pub(crate) fn signed(duration: Duration) -> SignedDuration {
 }
 
 impl End {
+    /// Nobody knows what it was.
+    pub(crate) fn unknown(why: &str) -> Self {
+        Self {
+            doubt: Some(why.to_owned()),
+            mounts: Vec::new(),
+            held_from: None,
+            held_until: None,
+            stall: None,
+            left_frozen: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
     pub(crate) fn of_mounts(report: &HoldReport) -> Self {
         let frozen = report.mounts.iter().filter_map(|mount| {
             let detail = format!("{} ({}, {})", mount.path.display(), mount.fs_type, mount.options);

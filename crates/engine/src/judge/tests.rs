@@ -6,8 +6,9 @@ use amikeep_cloud::{
     Action, CloudError, CloudErrorKind, ImageState, MappedDevice, SeenImage, SeenSnapshot, SnapshotState,
 };
 use amikeep_domain::class::Consistency;
+use amikeep_domain::freeze::{Held, Proof};
 use amikeep_domain::grade::Grade;
-use amikeep_domain::id::ImageId;
+use amikeep_domain::id::{ImageId, SnapshotId};
 use amikeep_domain::image_name::ImageNumber;
 use amikeep_domain::instance::AttachedVolume;
 use amikeep_domain::job::{Capturing, Intent, Job, JobEvent, JobKey, JobState, OfflineProof, Pending, Trigger};
@@ -319,4 +320,67 @@ fn a_class_that_accepts_nothing_weaker_fails_and_keeps_the_image() {
     assert_eq!(error.code, "grade_too_low");
     let failed = job.apply(&event, at("2026-11-22T02:30:00Z")).unwrap();
     assert_eq!(failed.image(), Some(&image_id(1)));
+}
+
+/// A hold of `/dev/sdf` from 02:00:02 to 02:00:05.
+fn held(proof: Proof) -> Held {
+    Held {
+        freeze: "data".parse().unwrap(),
+        grade: Grade::Filesystem,
+        proof,
+        mounts: Vec::new(),
+        volumes: vec!["vol-00000000000000002".parse().unwrap()],
+        held_from: Some(at("2026-11-22T02:00:02Z")),
+        held_until: Some(at("2026-11-22T02:00:05Z")),
+        stall: None,
+        locked: None,
+        position: Vec::new(),
+    }
+}
+
+/// What becomes of an image in mode freeze whose snapshots were begun at these times: of the root, and of `/dev/sdf`.
+fn judge_held(hold: Option<Held>, root_at: &str, data_at: &str, grade_min: Option<Grade>) -> JobEvent {
+    let pending = pending(OfflineProof::NotApplicable);
+    let mut job = job(JobState::Pending(pending.clone()));
+    let mut intent = intent(Consistency::Freeze);
+    intent.grade_min = grade_min;
+    intent.volumes[0].volume = "vol-00000000000000002".parse().unwrap();
+    (job.intent, job.hold) = (Some(intent), hold);
+    let begun = |n: u8, started_at: &str| {
+        let id: SnapshotId = format!("snap-{n:017x}").parse().unwrap();
+        let mut seen = snapshots().into_values().next().unwrap();
+        (seen.id, seen.started_at) = (id.clone(), Some(at(started_at)));
+        (id, seen)
+    };
+    finish(&job, &pending, &seen(ImageState::Available, None), &[begun(1, root_at), begun(2, data_at)].into())
+}
+
+#[test]
+fn a_held_image_is_worth_what_its_held_volumes_are_and_its_root_is_shown_as_it_is() {
+    let inside = "2026-11-22T02:00:04Z";
+    let event = judge_held(Some(held(Proof::Proved)), "2026-11-22T02:10:00Z", inside, Some(Grade::Filesystem));
+    let JobEvent::Available(finished) = event else { panic!("{event:?}") };
+    assert_eq!(finished.grade, Grade::Filesystem);
+    let volumes: Vec<_> = finished.volumes.iter().map(|it| (it.device.as_str(), it.grade)).collect();
+    let want = [("/dev/sdf", Some(Grade::Filesystem)), ("/dev/xvda", Some(Grade::Crash)), ("instance-store-0", None)];
+    assert_eq!(volumes, want);
+}
+
+#[test]
+fn a_hold_that_proves_nothing_is_crash_where_that_is_accepted_and_else_a_failure_that_says_why() {
+    let (inside, late) = ("2026-11-22T02:00:04Z", "2026-11-22T02:00:07.001Z");
+    let unproved = Proof::Unproved { why: "the budget was used up".to_owned() };
+    for (hold, data_at, why) in [
+        (Some(held(unproved)), inside, "the budget was used up"),
+        (Some(held(Proof::Proved)), late, "more than 2 s outside the hold"),
+        (None, inside, "amikeep ended before it could say"),
+    ] {
+        let event = judge_held(hold.clone(), inside, data_at, None);
+        let JobEvent::Available(finished) = event else { panic!("{event:?}") };
+        assert_eq!(finished.grade, Grade::Crash, "{why}");
+        let event = judge_held(hold, inside, data_at, Some(Grade::Filesystem));
+        let JobEvent::Failed(error) = event else { panic!("{event:?}") };
+        assert_eq!(error.code, "freeze_unproved");
+        assert!(error.message.contains(why), "{}", error.message);
+    }
 }

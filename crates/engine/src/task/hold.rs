@@ -18,10 +18,12 @@ use amikeep_domain::decision::{HoldOrder, NotHeld, decide_not_held};
 use amikeep_domain::freeze::HoldRecord;
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::{HoldStep, Job, JobEvent, JobState};
-use amikeep_domain::plan::RequestAction;
+use amikeep_domain::plan::{FACTS_FRESH_FOR, RequestAction};
+use amikeep_domain::policy::saturating_add;
 use amikeep_domain::tags;
 use amikeep_hold::{Entered, HookOutcome, HookRun};
 use amikeep_ledger::LedgerError;
+use jiff::SignedDuration;
 use tracing::{error, warn};
 
 use crate::context::Context;
@@ -47,7 +49,8 @@ pub(crate) async fn request_held<C: Cloud>(
         Err(Unprepared::Anew(reason)) => return decide_anew(ctx, &job, reason).await,
         Err(Unprepared::NotReady(not_ready)) => {
             let told = not_ready.told(ctx.now());
-            return not_held(ctx, job, action, &order, Broken { why: not_ready.why, told }).await;
+            let broken = Broken { why: not_ready.why, told, may_be_frozen: MayBeFrozen::No };
+            return not_held(ctx, job, action, &order, broken).await;
         }
     };
     let entered = ready.entered;
@@ -66,7 +69,8 @@ pub(crate) async fn request_held<C: Cloud>(
             let mut told = failed.steps;
             told.extend(post_steps(ctx, &leave(entered).await));
             tell_left_frozen(&job, &failed.left_frozen);
-            not_held(ctx, job, action, &order, Broken { why: failed.why, told }).await
+            let may_be_frozen = if failed.left_frozen.is_empty() { MayBeFrozen::No } else { MayBeFrozen::Yes };
+            not_held(ctx, job, action, &order, Broken { why: failed.why, told, may_be_frozen }).await
         }
     }
 }
@@ -75,6 +79,14 @@ pub(crate) async fn request_held<C: Cloud>(
 struct Broken {
     why: String,
     told: Vec<Told>,
+    may_be_frozen: MayBeFrozen,
+}
+
+/// Whether something could not be thawed. Then its record has to stay, by which the next start thaws it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MayBeFrozen {
+    No,
+    Yes,
 }
 
 async fn record_holding<C: Cloud>(ctx: &Context<C>, job: Job, order: &HoldOrder) -> Result<Job, LedgerError> {
@@ -106,9 +118,14 @@ async fn record_intent<C: Cloud>(
     ctx.ledger.record_told(job, &told).await
 }
 
+/// The decision is taken again once facts are certainly read again: on those that are known it would be the same.
 async fn decide_anew<C: Cloud>(ctx: &Context<C>, job: &Job, reason: String) -> Result<Job, LedgerError> {
     ctx.ledger.settle_hold(job.id).await?;
-    let event = JobEvent::Deferred { retry_at: ctx.now(), reason };
+    let wait = FACTS_FRESH_FOR + SignedDuration::from_secs(1);
+    // Never past the end of the window: there the decision says what was waited for in vain.
+    let retry_at =
+        saturating_add(ctx.now(), wait).min(saturating_add(job.window.start_by, SignedDuration::from_nanos(1)));
+    let event = JobEvent::Deferred { retry_at, reason };
     ctx.ledger.record_event(job, &event, ctx.now()).await
 }
 
@@ -132,7 +149,9 @@ async fn not_held<C: Cloud>(
         NotHeld::Fail(error) => told.push((JobEvent::Failed(error.clone()), now)),
     }
     let job = ctx.ledger.record_told(&job, &told).await?;
-    ctx.ledger.settle_hold(job.id).await?;
+    if broken.may_be_frozen == MayBeFrozen::No {
+        ctx.ledger.settle_hold(job.id).await?;
+    }
     let NotHeld::FallBack(reason) = decision else { return Ok(job) };
     let intent = &mut action.intent;
     (intent.mode, intent.expected, intent.grade_min) = (Consistency::NoReboot, Grade::Crash, None);

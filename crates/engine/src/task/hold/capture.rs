@@ -115,7 +115,8 @@ pub(super) async fn capture<C: Cloud>(
         steps.push(step(HoldStep::Seen, detail.clone(), ctx.now()));
     }
     let thawed = blocking(move || (frozen.thaw(), app::release(app), Moment::now())).await;
-    let (end, released, released_at) = thawed.map_err(|why| Failed::before_freeze(why, Vec::new()))?;
+    // Whatever became of that thread, the request was sent.
+    let (end, released, released_at) = thawed.unwrap_or_else(|why| (End::unknown(&why), Err(why), Moment::now()));
     let is_locked = freeze.application != Application::None;
     if is_locked {
         let words = released.as_ref().err().cloned().unwrap_or_else(|| freeze.application.as_str().to_owned());

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use amikeep_cloud::{Action, Cloud, InstanceQuery, SnapshotQuery};
+use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, InstanceQuery, SnapshotQuery};
 use amikeep_domain::decision::HoldOrder;
 use amikeep_domain::freeze::{Freeze, HoldRecord, Via};
 use amikeep_domain::id::{InstanceId, SnapshotId, VolumeId};
@@ -92,9 +92,9 @@ pub(super) async fn prepare<C: Cloud>(
             record.thaw.clone_from(&ready.recorded.thaw);
             Ok(Ok(Prepared { ready, record, volumes, known }))
         }
-        Err(reason) => {
+        Err(unprepared) => {
             super::leave(ready.entered).await;
-            Ok(Err(Unprepared::Anew(reason)))
+            Ok(Err(unprepared))
         }
     }
 }
@@ -153,19 +153,30 @@ async fn last_look<C: Cloud>(
     ctx: &Context<C>,
     job: &Job,
     action: &RequestAction,
-) -> Result<BTreeSet<SnapshotId>, String> {
+) -> Result<BTreeSet<SnapshotId>, Unprepared> {
     let instance = job.key.instance.clone();
     let ask = |cloud: Arc<C>| async move { cloud.observe_instances(InstanceQuery::Ids(vec![instance])).await };
-    let seen = ctx.call(&action.account, Action::DescribeInstances, ask).await.map_err(|error| error.to_string())?;
+    let seen = ctx.call(&action.account, Action::DescribeInstances, ask).await.map_err(|error| unseen(&error))?;
     let intent = &action.intent;
     let is_same = seen.first().is_some_and(|it| {
         it.state == InstanceState::Running && it.launched_at == intent.launched_at && it.volumes == intent.volumes
     });
     if !is_same {
-        return Err("the instance changed while its hold was made ready, so it is decided anew".to_owned());
+        return Err(Unprepared::Anew("the instance changed while its hold was made ready".to_owned()));
+    }
+    if job.window.start_by < ctx.now() {
+        return Err(Unprepared::Anew("making its hold ready took too long".to_owned()));
     }
     let id = job.id;
     let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(SnapshotQuery::Job(id)).await };
     let known = ctx.call(&action.account, Action::DescribeSnapshots, ask).await;
-    known.map(|known| known.into_iter().map(|it| it.id).collect()).map_err(|error| error.to_string())
+    known.map(|known| known.into_iter().map(|it| it.id).collect()).map_err(|error| unseen(&error))
+}
+
+/// Without seeing the snapshots nothing is proved, and a permission does not come by itself.
+fn unseen(error: &CloudError) -> Unprepared {
+    if error.kind == CloudErrorKind::Denied {
+        return NotReady::new(format!("EC2 does not show what a hold is proved by: {}", error.message)).into();
+    }
+    Unprepared::Anew(format!("{}: {}", error.code, error.message))
 }
