@@ -199,7 +199,7 @@ section! {
         via: Via, Required("\"local\"");
         /// The mount points to freeze, as absolute paths: frozen in this order, thawed in reverse.
         mounts: Several<AbsolutePath>, Optional;
-        /// The EC2 device names of the volumes that hold what is frozen. Without them, `"local"` finds out.
+        /// The EC2 device names of the volumes that hold what is frozen. Without them, `"local"` and `"ssm"` find out.
         devices: Several<DeviceName>, Optional;
         /// The instance that this host is, with `"local"`. Without it, the host's firmware or the metadata service is asked.
         instance: InstanceId, Optional;

@@ -62,11 +62,15 @@ fn slaves(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn name_of(folder: &Path, name: &str) -> Option<Disk> {
+    disk(name, fs::read_to_string(folder.join("device/serial")).ok().as_deref())
+}
+
+/// The disk that the kernel calls so, with what it says of itself.
+pub(crate) fn disk(name: &str, serial: Option<&str>) -> Option<Disk> {
     if let Some(letters) = name.strip_prefix("xvd").filter(|it| !it.is_empty()) {
         return Some(Disk::Xen(letters.to_owned()));
     }
-    let serial = fs::read_to_string(folder.join("device/serial")).ok()?;
-    let digits = serial.trim().strip_prefix("vol")?.trim_start_matches('-');
+    let digits = serial?.trim().strip_prefix("vol")?.trim_start_matches('-');
     let is_id = matches!(digits.len(), 8 | 17) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     (name.starts_with("nvme") && is_id).then(|| Disk::Volume(format!("vol-{digits}")))
 }

@@ -116,10 +116,10 @@ fn check_mounts(keys: &FreezeKeys, table: &At, findings: &mut Findings<'_>) {
             let at = keys.mounts.given().map_or_else(|| inside(table, "mounts"), |mounts| mounts.at.clone());
             findings.error(&at, "nothing to freeze").suggest("name at least one mount point");
         }
-        Some(Via::Command | Via::Ssm) if has_no_devices => {
+        Some(Via::Command) if has_no_devices => {
             let at = keys.devices.given().map_or_else(|| inside(table, "devices"), |it| it.at.clone());
             findings.error(&at, "missing").suggest(
-                "of another machine nobody but you knows which volumes are held still: name their devices as \
+                "with `via = \"command\"` nobody but you knows which volumes are held still: name their devices as \
                  EC2 shows them, such as `devices = [\"/dev/sdf\"]`",
             );
         }

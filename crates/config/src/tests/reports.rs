@@ -1183,7 +1183,7 @@ fn the_commands_of_a_freeze_are_checked() {
             11 | [freezes.a]
                |          ^
                |
-               = help: of another machine nobody but you knows which volumes are held still: name their devices as EC2 shows them, such as `devices = ["/dev/sdf"]`
+               = help: with `via = "command"` nobody but you knows which volumes are held still: name their devices as EC2 shows them, such as `devices = ["/dev/sdf"]`
 
             error: freezes.a.thaw: missing
               --> amikeep.toml:11:10

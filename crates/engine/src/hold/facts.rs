@@ -44,6 +44,7 @@ impl Purpose {
         let mounts: Vec<String> = freeze.mounts.iter().map(|mount| mount.display().to_string()).collect();
         let known = [
             ("FREEZE", Some(freeze.name.to_string())),
+            ("VIA", Some(freeze.via.as_str().to_owned())),
             ("INSTANCE_ID", self.instance.as_ref().map(ToString::to_string)),
             ("REGION", self.region.as_ref().map(ToString::to_string)),
             ("ACCOUNT", self.account.as_ref().map(ToString::to_string)),
@@ -125,8 +126,15 @@ pub(crate) mod tests {
         let names: Vec<&str> = facts.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,
-            ["AMIKEEP_FREEZE", "AMIKEEP_INSTANCE_ID", "AMIKEEP_MOUNTS", "AMIKEEP_BUDGET_SECONDS", "AMIKEEP_NOT_AFTER"]
+            [
+                "AMIKEEP_FREEZE",
+                "AMIKEEP_VIA",
+                "AMIKEEP_INSTANCE_ID",
+                "AMIKEEP_MOUNTS",
+                "AMIKEEP_BUDGET_SECONDS",
+                "AMIKEEP_NOT_AFTER"
+            ]
         );
-        assert_eq!(facts[2].1, "/data\n/log");
+        assert_eq!(facts[3].1, "/data\n/log");
     }
 }

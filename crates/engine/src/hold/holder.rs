@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amikeep_hold::command::{CommandGuard, CommandHold};
-use amikeep_hold::ssm::{RemoteHold, RemoteHolder};
+use amikeep_hold::ssm::{RemoteHold, RemoteHolder, RemoteMount};
 use amikeep_hold::{Cause, Guard, Hold, Hook};
 
 use jiff::Timestamp;
@@ -47,6 +47,14 @@ pub(crate) enum Frozen {
 }
 
 impl Holder {
+    /// The mounts of another machine.
+    pub(crate) fn remote_mounts(&self) -> &[RemoteMount] {
+        match self {
+            Self::Remote(holder) => holder.mounts(),
+            Self::Mounts(_) | Self::Commands { .. } => &[],
+        }
+    }
+
     /// Freezes. Whatever happens, all is thawed again when `budget` has passed from now on. If it could not be frozen, it is
     /// thawed by now, and the end says what became of it.
     pub(crate) fn freeze(self, budget: Duration, clock: &Arc<dyn Clock>) -> Result<Frozen, Box<End>> {

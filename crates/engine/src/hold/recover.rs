@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amikeep_domain::freeze::HoldRecord;
+use amikeep_domain::freeze::{HoldRecord, Via};
 use amikeep_domain::id::JobId;
 use amikeep_domain::job::{HoldStep, Job, JobEvent};
 use amikeep_hold::{
@@ -60,6 +60,11 @@ fn undo(job: JobId, record: &HoldRecord, host: &dyn Host) -> Recovered {
     let boot_id = boot_id().unwrap_or_default();
     for leftover in thaw_leftovers(&frozen_records(record), &boot_id) {
         tell_leftover(&leftover, &mut undone);
+    }
+    if record.facts.contains(&("AMIKEEP_VIA".to_owned(), Via::Ssm.as_str().to_owned())) {
+        undone
+            .done
+            .push("the guard on the instance thaws what is frozen there, at the budget at the latest".to_owned());
     }
     if let Some(thaw) = &record.thaw {
         let run = run_hook(&hook(thaw, record), &record.facts);

@@ -7,6 +7,7 @@ use std::path::Path;
 use amikeep_domain::freeze::{Freeze, Via};
 use amikeep_domain::id::VolumeId;
 use amikeep_domain::instance::AttachedVolume;
+use amikeep_hold::ssm::RemoteMount;
 use amikeep_hold::{CheckedMount, Disk, disks_of};
 
 /// The volumes that hold what is frozen.
@@ -20,6 +21,30 @@ pub(crate) fn volumes_of(
         Via::Local => Some(find(mounts, attached, sys)),
         Via::Ssm | Via::Command => None,
     };
+    settled(freeze, found, attached)
+}
+
+/// The same of another machine, whose guard has told of its disks.
+pub(crate) fn volumes_of_remote(
+    freeze: &Freeze,
+    mounts: &[RemoteMount],
+    attached: &[AttachedVolume],
+) -> Result<Vec<VolumeId>, String> {
+    let of_mount = |mount: &RemoteMount| {
+        let path = mount.path.display();
+        let disks = mount.disks.clone().ok_or_else(|| format!("the volume of `{path}` is not known"))?;
+        volumes_of_disks(&path.to_string(), &disks, attached)
+    };
+    let found: Result<Vec<Vec<VolumeId>>, String> = mounts.iter().map(of_mount).collect();
+    settled(freeze, Some(found.map(|found| sorted(found.concat()))), attached)
+}
+
+/// What was found out and what is stated must agree, and one of them is needed.
+fn settled(
+    freeze: &Freeze,
+    found: Option<Result<Vec<VolumeId>, String>>,
+    attached: &[AttachedVolume],
+) -> Result<Vec<VolumeId>, String> {
     if freeze.devices.is_empty() {
         let found = found.unwrap_or_else(|| Err("nobody said which volumes are held still".to_owned()));
         return found.map_err(|why| format!("{why}; name its volumes in `devices` of the freeze"));
@@ -47,14 +72,17 @@ fn find(mounts: &[CheckedMount], attached: &[AttachedVolume], sys: &Path) -> Res
     for mount in mounts {
         let path = mount.path.display();
         let disks = disks_of(sys, mount.device).map_err(|why| format!("the volume of `{path}` is not known: {why}"))?;
-        for disk in disks {
-            let volume = attached.iter().find(|it| is_same(&disk, it)).map(|it| it.volume.clone());
-            volumes.push(
-                volume.ok_or_else(|| format!("EC2 shows no volume of the instance that is the disk of `{path}`"))?,
-            );
-        }
+        volumes.extend(volumes_of_disks(&path.to_string(), &disks, attached)?);
     }
     Ok(sorted(volumes))
+}
+
+fn volumes_of_disks(path: &str, disks: &[Disk], attached: &[AttachedVolume]) -> Result<Vec<VolumeId>, String> {
+    let volume = |disk: &Disk| {
+        let volume = attached.iter().find(|it| is_same(disk, it)).map(|it| it.volume.clone());
+        volume.ok_or_else(|| format!("EC2 shows no volume of the instance that is the disk of `{path}`"))
+    };
+    disks.iter().map(volume).collect()
 }
 
 fn is_same(disk: &Disk, attached: &AttachedVolume) -> bool {
@@ -125,6 +153,24 @@ mod tests {
         assert_eq!(ask(Via::Local, &["xvdf"], "vol00000002"), Ok("vol-00000002".to_owned()));
         let error = ask(Via::Local, &["/dev/sdg"], "vol00000002").unwrap_err();
         assert_eq!(error, "`devices` of the freeze are vol-00000003, and the mounts are on vol-00000002");
+    }
+
+    #[test]
+    fn another_machine_tells_through_its_guard() {
+        let ask = |disks: Option<Vec<Disk>>, devices: &[&str]| {
+            let devices = devices.iter().map(|it| (*it).to_owned()).collect();
+            let freeze = Freeze { via: Via::Ssm, devices, ..freeze() };
+            let (fs_type, options) = ("xfs".to_owned(), "rw".to_owned());
+            let mount = RemoteMount { path: "/data".into(), number: 1, fs_type, options, disks };
+            volumes_of_remote(&freeze, &[mount], &attached()).map(|it| join(&it))
+        };
+        let volume = || Some(vec![Disk::Volume("vol-00000002".to_owned())]);
+        assert_eq!(ask(volume(), &[]), Ok("vol-00000002".to_owned()));
+        assert_eq!(ask(Some(vec![Disk::Xen("g".to_owned())]), &[]), Ok("vol-00000003".to_owned()));
+        assert!(ask(volume(), &["/dev/sdg"]).unwrap_err().contains("the mounts are on vol-00000002"));
+        assert!(ask(None, &[]).unwrap_err().contains("name its volumes in `devices`"));
+        assert_eq!(ask(None, &["/dev/sdf"]), Ok("vol-00000002".to_owned()));
+        assert!(ask(Some(vec![Disk::Xen("z".to_owned())]), &[]).unwrap_err().contains("no volume of the instance"));
     }
 
     #[test]

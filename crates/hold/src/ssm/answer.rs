@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::disk::{Disk, disk};
 use crate::ssm::ShellOutput;
 
 /// The first line of every answer.
@@ -66,6 +67,8 @@ pub struct RemoteMount {
     pub fs_type: String,
     /// The options of the mount and the file system.
     pub options: String,
+    /// The disks that it is on; none if one of them cannot be told.
+    pub disks: Option<Vec<Disk>>,
 }
 
 /// Moments of the machine, in hundredths of a second since its boot.
@@ -102,13 +105,31 @@ impl Answer {
                 Some(("why", why)) => why.clone_into(&mut answer.why),
                 Some(("clock", seconds)) => answer.clock = seconds.parse().ok(),
                 Some(("mount", rest)) => answer.mounts.extend(mount(rest)),
+                Some(("disk", rest)) => add_disk(&mut answer.mounts, rest),
                 Some(("frozen", rest)) => answer.before_freeze = before_freeze(rest),
                 Some(("thawed", rest)) => answer.stalled = stalled(rest),
                 _ => {}
             }
         }
+        for mount in &mut answer.mounts {
+            mount.disks = mount.disks.take().filter(|disks| !disks.is_empty());
+        }
         Some(answer)
     }
+}
+
+/// `1 nvme1n1 vol0123456789abcdef0`, after the mount of that number; `-` for a disk that says nothing of itself.
+fn add_disk(mounts: &mut [RemoteMount], line: &str) {
+    let mut words = line.split(' ');
+    let (Some(number), Some(name), Some(serial)) = (words.next(), words.next(), words.next()) else { return };
+    let Some(mount) = mounts.iter_mut().find(|mount| mount.number.to_string() == number) else { return };
+    mount.disks = match (mount.disks.take(), disk(name, Some(serial))) {
+        (Some(mut disks), Some(disk)) => {
+            disks.push(disk);
+            Some(disks)
+        }
+        _ => None,
+    };
 }
 
 /// `1 8:16 xfs rw,noatime`.
@@ -117,7 +138,7 @@ fn mount(line: &str) -> Option<RemoteMount> {
     let number = words.next()?.parse().ok()?;
     let _device = words.next()?;
     let (fs_type, options) = (words.next()?.to_owned(), words.next()?.to_owned());
-    Some(RemoteMount { path: PathBuf::new(), number, fs_type, options })
+    Some(RemoteMount { path: PathBuf::new(), number, fs_type, options, disks: Some(Vec::new()) })
 }
 
 /// `90 100 103`: when the command was started, the first mount about to be frozen, and the last one frozen.
@@ -161,6 +182,20 @@ mod tests {
         assert_eq!(thawed.stall(), Some(Duration::from_millis(8_010)));
         let nothing = read(46, "amikeep-guard 1\nthawed - - -\nwhy given-up\n").unwrap();
         assert_eq!(nothing.stalled.unwrap().stall(), None);
+    }
+
+    #[test]
+    fn a_mount_is_on_known_disks_or_on_unknown_ones() {
+        let disks = |lines: &str| {
+            let answer = read(0, &format!("amikeep-guard 1\nmount 1 253:0 xfs rw\n{lines}")).unwrap();
+            answer.mounts[0].disks.clone()
+        };
+        let (nvme, xen) = (Disk::Volume("vol-0123456789abcdef0".to_owned()), Disk::Xen("f".to_owned()));
+        assert_eq!(disks("disk 1 nvme1n1 vol0123456789abcdef0\ndisk 1 xvdf -\n"), Some(vec![nvme, xen]));
+        assert_eq!(disks("disk 1 nvme1n1 vol0123456789abcdef0\ndisk 1 loop3 -\n"), None);
+        assert_eq!(disks("disk 1 loop3 -\ndisk 1 xvdf -\n"), None);
+        assert_eq!(disks("disk 2 xvdf -\n"), None);
+        assert_eq!(disks(""), None);
     }
 
     #[test]

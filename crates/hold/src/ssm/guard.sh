@@ -134,8 +134,28 @@ check() {
         case ,$opts, in *,ro,*) refuse read-only; continue ;; esac
         chosen="$chosen$dev "
         say "mount $n $dev $fs $opts"
+        if [ -e "/sys/dev/block/$dev" ]; then disk_at "$n" "$(cd -P "/sys/dev/block/$dev" && pwd -P)"; fi
     done
     [ -z "$refused" ] || end 41 "${refused%; }"
+}
+
+# The disks on which mount $1 is, of which $2 is a part: the disk of a partition, and those below a logical volume.
+disk_at() {
+    if [ -e "$2/partition" ]; then
+        disk_at "$1" "${2%/*}"
+        return
+    fi
+    below=''
+    for slave in "$2"/slaves/*; do
+        if [ -e "$slave" ]; then
+            below=1
+            (disk_at "$1" "$(cd -P "$slave" && pwd -P)")
+        fi
+    done
+    [ -z "$below" ] || return 0
+    serial=''
+    if [ -r "$2/device/serial" ]; then read -r serial _ <"$2/device/serial"; fi
+    say "disk $1 ${2##*/} ${serial:--}"
 }
 
 refuse() { refused="${refused}refused $mount $1; "; }

@@ -21,7 +21,7 @@ use crate::hold::app::stopped_replica;
 use crate::hold::facts::{Purpose, Remote, sys};
 use crate::hold::ready::{NotReady, Ready, check_mounts, make_ready};
 use crate::hold::shell::command_shell;
-use crate::hold::volumes::volumes_of;
+use crate::hold::volumes::{volumes_of, volumes_of_remote};
 
 /// Everything is ready, and nothing is frozen.
 pub(super) struct Prepared {
@@ -77,6 +77,12 @@ pub(super) async fn prepare<C: Cloud>(
     let (host, recipe, attached) = (Arc::clone(&ctx.host), freeze.clone(), action.intent.volumes.clone());
     let made = tokio::task::spawn_blocking(move || {
         let mounts = check_mounts(&*host, &recipe)?;
+        if recipe.via == Via::Ssm {
+            // Only its guard knows its disks.
+            let ready = make_ready(&*host, &recipe, &purpose, &mounts, not_after)?;
+            let volumes = volumes_of_remote(&recipe, ready.holder.remote_mounts(), &attached);
+            return volumes.map(|volumes| (ready, volumes)).map_err(NotReady::new);
+        }
         let volumes = volumes_of(&recipe, &mounts, &attached, &sys()).map_err(NotReady::new)?;
         Ok((make_ready(&*host, &recipe, &purpose, &mounts, not_after)?, volumes))
     });
