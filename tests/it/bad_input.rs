@@ -19,7 +19,7 @@ async fn every_mistake_in_a_file_is_reported_at_once() {
         ("keep = {}", "keep = { last = 3 }", ["keep", "last = -1"]),
         ("select = {}", "select = { tags = { Env = \"prod\" } }", ["select", "tags"]),
         ("class = \"stateles\"", "class = \"stateless\"", ["stateles", "stateless"]),
-        ("class = \"critical\"", "class = \"stateless\"", ["critical", "not built yet"]),
+        ("class = \"critical\"", "class = \"stateless\"", ["critical", "[freezes.NAME]"]),
     ] {
         let good = site.config_text();
         assert!(good.contains(right), "{right}");
