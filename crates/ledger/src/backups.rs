@@ -7,11 +7,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
+use rustix::fs::statvfs;
+use rustix::process::geteuid;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::error::{FileError, LedgerError};
@@ -23,6 +25,9 @@ use crate::sql;
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// What is being made. It has no time in its name, so nobody takes it for a backup.
 const UNFINISHED: &str = "unfinished.db";
+/// What a copy leaves free: the log of the ledger goes on growing beside it, and a disk that a copy has filled would stop
+/// every backup of an instance for the sake of one of the ledger.
+const LEFT_FREE: u64 = 4 * 1024 * 1024;
 
 /// A copy of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +49,12 @@ impl Ledger {
     pub async fn back_up(&self, at: Timestamp, kept: usize) -> Result<Backup, LedgerError> {
         let directory = directory(self.path());
         let io_error = |error: &io::Error| self.not_backed_up(FileError::from_io(&directory, error));
-        make_directory(&directory).map_err(|error| io_error(&error))?;
+        make_directory(&directory, self.path()).map_err(|error| io_error(&error))?;
         let path = directory.join(format!("{}.db", at.strftime(TIME)));
         copy(self.path(), &directory.join(UNFINISHED), &path).await.map_err(|error| self.not_backed_up(error))?;
-        for old in self.backups()?.into_iter().skip(kept.max(1)) {
+        // By a clock that was ahead some may be named as if they were newer, and this one is what nobody may lose.
+        let others = self.backups()?.into_iter().filter(|backup| backup.path != path);
+        for old in others.skip(kept.max(1) - 1) {
             fs::remove_file(&old.path).map_err(|error| io_error(&error))?;
         }
         Ok(Backup { path, taken_at: at })
@@ -63,7 +70,7 @@ impl Ledger {
 pub(crate) async fn before_migration(ledger: &Path, version: i64) -> Result<PathBuf, LedgerError> {
     let directory = directory(ledger);
     let not_backed_up = |source| LedgerError::BackUp { path: ledger.to_path_buf(), source };
-    make_directory(&directory).map_err(|error| not_backed_up(FileError::from_io(&directory, &error)))?;
+    make_directory(&directory, ledger).map_err(|error| not_backed_up(FileError::from_io(&directory, &error)))?;
     let path = directory.join(format!("before-schema-{}.db", version + 1));
     copy(ledger, &directory.join(UNFINISHED), &path).await.map_err(not_backed_up)?;
     Ok(path)
@@ -75,11 +82,26 @@ fn directory(ledger: &Path) -> PathBuf {
 }
 
 /// For its owner alone, as the ledger is.
-fn make_directory(directory: &Path) -> io::Result<()> {
+fn make_directory(directory: &Path, ledger: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => match owner(ledger)? {
+            Some((user, group)) => chown(directory, Some(user), Some(group)),
+            None => Ok(()),
+        },
     }
+}
+
+/// User and group of the ledger, if this process is root and so has to give them what it makes: a command of root's may
+/// migrate the ledger of a service, which then must be able to restore the copy, and to make its own beside it.
+fn owner(ledger: &Path) -> io::Result<Option<(u32, u32)>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let found = fs::metadata(ledger)?;
+    // Whoever gives nothing away needs no right to.
+    Ok(Some((found.uid(), found.gid())).filter(|owner| *owner != (0, 0)))
 }
 
 /// The backups of a ledger, newest first.
@@ -113,9 +135,13 @@ async fn copy(ledger: &Path, unfinished: &Path, path: &Path) -> Result<(), FileE
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
         _ => {}
     }
+    check_room(ledger)?;
     // SQLite fills an empty file, and would make one that others may read.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).map_err(io_error)?;
     let copied = async {
+        if let Some((user, group)) = owner(ledger).map_err(io_error)? {
+            fchown(&file, Some(user), Some(group)).map_err(io_error)?;
+        }
         vacuum_into(ledger, unfinished).await?;
         check(unfinished).await?;
         let (unfinished, path) = (unfinished.to_path_buf(), path.to_path_buf());
@@ -129,6 +155,18 @@ async fn copy(ledger: &Path, unfinished: &Path, path: &Path) -> Result<(), FileE
         return Err(error);
     }
     Ok(())
+}
+
+/// Whether there is room for a copy and for whatever is written meanwhile. The copy is beside the ledger, on its disk.
+fn check_room(ledger: &Path) -> Result<(), FileError> {
+    let io_error = |error: io::Error| FileError::from_io(ledger, &error);
+    let disk = statvfs(ledger).map_err(|errno| io_error(errno.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    // The log is in it as well. What is no longer used inside of the file is not, so this is more than it takes.
+    let log = fs::metadata(with_suffix(ledger, "-wal")).map_or(0, |log| log.len());
+    let ledger_len = fs::metadata(ledger).map_err(io_error)?.len();
+    let needed = ledger_len.saturating_add(log).saturating_add(LEFT_FREE);
+    if needed <= free { Ok(()) } else { Err(FileError::NoRoomToCopy { path: ledger.to_path_buf(), needed, free }) }
 }
 
 /// Puts the copy on the disk, then its name.

@@ -42,6 +42,19 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// No room on the disk for a second one.
+    #[error(
+        "the disk that holds the ledger {path} has no room for a copy of it: {free} bytes are free, and it takes {needed}: \
+         free some space; what is left was not touched, and is the ledger's own"
+    )]
+    NoRoomToCopy {
+        /// The ledger.
+        path: PathBuf,
+        /// Bytes that a copy takes, and those that have to stay free meanwhile.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// Another program held its lock longer than amikeep waits.
     #[error(
         "the ledger {path} is locked by another program: end it (`fuser {path}` names it; an open sqlite3 shell or a \

@@ -58,6 +58,46 @@ async fn the_newest_are_kept_and_the_files_of_others_are_left_alone() {
 }
 
 #[tokio::test]
+async fn the_new_one_stays_though_others_are_named_by_a_clock_that_was_ahead() {
+    let fixture = Fixture::new().await;
+    for day in 1..=2 {
+        fixture.ledger.back_up(at(&format!("2031-01-0{day}T00:00:00Z")), 2).await.unwrap();
+    }
+    for kept in [2, 1] {
+        let backup = fixture.ledger.back_up(at(&format!("2026-11-2{kept}T01:30:00Z")), kept).await.unwrap();
+        assert!(backup.path.exists(), "of {kept}");
+        assert_eq!(names(&fixture).len(), kept, "{:?}", names(&fixture));
+    }
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_a_copy_is_not_filled_with_half_of_one() {
+    let fixture = Fixture::new().await;
+    fixture.ledger.back_up(at(FIRST), 7).await.unwrap();
+    // More than any disk has, and nothing of it is written.
+    let file = OpenOptions::new().write(true).open(fixture.path()).unwrap();
+    file.set_len(1 << 43).unwrap();
+    let error = fixture.ledger.back_up(at("2026-11-23T01:30:00Z"), 7).await.unwrap_err();
+    assert!(matches!(error.file_error(), Some(FileError::NoRoomToCopy { .. })), "{error:?}");
+    assert_eq!(names(&fixture), ["20261122T013000Z.db"]);
+}
+
+#[tokio::test]
+async fn what_root_copies_belongs_to_whom_the_ledger_belongs() {
+    if !geteuid().is_root() {
+        eprintln!("NOT RUN: this test gives files away, which takes root");
+        return;
+    }
+    let fixture = Fixture::new().await;
+    chown(fixture.path(), Some(65_534), Some(65_534)).unwrap();
+    let backup = fixture.ledger.back_up(at(FIRST), 7).await.unwrap();
+    for path in [&backup.path, &directory(&fixture.path())] {
+        let found = fs::metadata(path).unwrap();
+        assert_eq!((found.uid(), found.gid()), (65_534, 65_534), "{}", path.display());
+    }
+}
+
+#[tokio::test]
 async fn a_backup_that_cannot_be_made_costs_none_and_leaves_nothing() {
     let fixture = Fixture::new().await;
     fixture.succeeded(1).await;
