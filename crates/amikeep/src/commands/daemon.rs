@@ -33,8 +33,10 @@ use crate::wiring::{self, Clouds, Connection, DAEMON_COMMAND};
 
 /// How often a lock that a command holds is tried again.
 const LOCK_RETRY_EVERY: Duration = Duration::from_millis(500);
-/// How much more time systemd is asked for at each try; several tries may be late.
-const LOCK_WAIT_EXTENSION: Duration = Duration::from_secs(30);
+/// How often systemd is told that the ledger is being opened.
+const OPENING_TOLD_EVERY: Duration = Duration::from_secs(5);
+/// How much more time for the start systemd is asked for each time; several times may be late.
+const START_EXTENSION: Duration = Duration::from_secs(30);
 
 /// How the engine's task ended.
 type Ended = Option<Result<Result<(), EngineError>, JoinError>>;
@@ -46,7 +48,12 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let config = load_config(ctx)?;
     let systemd = Arc::new(Systemd::new());
     let Some(lock) = wait_for_lock(ctx, &config, &systemd, &mut signals).await? else { return Ok(Exit::Done) };
-    let ledger = Ledger::open_for_engine(&config.daemon.database, &lock).await?;
+    let tell = || systemd.waiting("opening the ledger: checking, copying or migrating it", START_EXTENSION);
+    let opening = Ledger::open_for_engine(&config.daemon.database, &lock);
+    let Some(opened) = unless_stopped(opening, OPENING_TOLD_EVERY, tell, signals.stop()).await else {
+        return Ok(Exit::Done);
+    };
+    let ledger = opened?;
     log_start(&config, ledger.record_start(ctx.now()).await?);
     for pause in ledger.pauses_in_force(ctx.now()).await? {
         warn!("{pause}");
@@ -110,13 +117,35 @@ async fn wait_for_lock(
                     warn!("waiting for {holder}, which works on the ledger");
                     is_told = true;
                 }
-                systemd.waiting(&format!("waiting for {holder}"), LOCK_WAIT_EXTENSION);
+                systemd.waiting(&format!("waiting for {holder}"), START_EXTENSION);
             }
             Err(error) => return Err(error.into()),
         }
         tokio::select! {
             signal = signals.next() => if signal == Signal::Stop { return Ok(None) },
             () = tokio::time::sleep(LOCK_RETRY_EVERY) => {}
+        }
+    }
+}
+
+/// What `work` comes to, with something told every so often meanwhile; `None` if `stop` comes first.
+///
+/// Reading a large ledger as a whole after an unclean stop, copying and migrating it each take minutes. systemd must not
+/// take that for a start that hangs: it would kill it, and the next one begins from the beginning, for ever. What is cut
+/// off here is done again by the next start.
+async fn unless_stopped<T>(
+    work: impl Future<Output = T>,
+    every: Duration,
+    mut tell: impl FnMut(),
+    stop: impl Future<Output = ()>,
+) -> Option<T> {
+    tokio::pin!(work, stop);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            () = &mut stop => return None,
+            () = tokio::time::sleep(every) => tell(),
         }
     }
 }
@@ -257,5 +286,32 @@ async fn stop(
                 return Err(Told(Exit::Failed).into());
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    const OFTEN: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn a_start_that_takes_its_time_is_told_of_again_and_again() {
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let work = async {
+            for _ in 0..3 {
+                heard.recv().await.unwrap();
+            }
+            "done"
+        };
+        let done = unless_stopped(work, OFTEN, || told.send(()).unwrap(), pending()).await;
+        assert_eq!(done, Some("done"));
+    }
+
+    #[tokio::test]
+    async fn a_start_can_be_stopped_before_it_is_done() {
+        assert_eq!(unless_stopped(pending::<()>(), OFTEN, || {}, async {}).await, None);
     }
 }

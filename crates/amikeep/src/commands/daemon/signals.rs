@@ -30,6 +30,11 @@ impl Signals {
         })
     }
 
+    /// Waits to be told to stop. A file that is about to be read for the first time need not be read again.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
+    }
+
     /// Waits for the next one. Nothing is lost if the wait is given up.
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
