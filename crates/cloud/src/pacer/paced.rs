@@ -2,10 +2,11 @@
 //!
 //! It must never change a request or an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -37,7 +38,8 @@ pub struct Paced<C, T> {
     shared: Option<Shared<T>>,
     /// Turns that were taken by [`Cloud::ready`], and for which no call was made yet. A turn whose call is never made stays
     /// for the next call of its action: it is spent already, so nothing is lost but its wait.
-    taken: Mutex<BTreeMap<Action, u32>>,
+    /// Each with its moment: a call is on its way since it took its token, however late it is sent.
+    taken: Mutex<BTreeMap<Action, VecDeque<Duration>>>,
 }
 
 /// Finds the pacer of an account.
@@ -88,20 +90,20 @@ impl<C: Cloud, T: Timer> Paced<C, T> {
         F: Future<Output = Result<V, CloudError>> + Send,
     {
         let pacer = self.pacer();
-        let sent_at =
-            if calls == 1 && self.use_taken(action) { pacer.timer.now() } else { pacer.turn(action, calls).await? };
+        let taken_at = if calls == 1 { self.use_taken(action) } else { None };
+        let sent_at = match taken_at {
+            Some(taken_at) => taken_at,
+            None => pacer.turn(action, calls).await?,
+        };
         let answer = verb().await;
         pacer.learn(action, sent_at, &answer);
         answer
     }
 
-    fn use_taken(&self, action: Action) -> bool {
+    /// When the oldest turn was taken that no call has used yet.
+    fn use_taken(&self, action: Action) -> Option<Duration> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.get_mut(&action).is_some_and(|turns| {
-            let is_taken = 0 < *turns;
-            *turns = turns.saturating_sub(1);
-            is_taken
-        })
+        taken.get_mut(&action)?.pop_front()
     }
 
     /// One listing, of as many calls as its entries fill pages.
@@ -161,8 +163,8 @@ impl<C: Cloud, T: Timer> Cloud for Paced<C, T> {
     }
 
     async fn ready(&self, action: Action) -> Result<(), CloudError> {
-        self.pacer().turn(action, 1).await?;
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
+        let taken_at = self.pacer().turn(action, 1).await?;
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default().push_back(taken_at);
         Ok(())
     }
 

@@ -244,3 +244,32 @@ fn the_time_of_the_last_answer_is_passed_on() {
     let bench = bench(&Limits::documented(), 0);
     assert_eq!(bench.cloud.answered_at(), bench.cloud.inner().answered_at());
 }
+
+#[test]
+fn calls_whose_turns_were_taken_before_a_throttle_was_noticed_count_as_one_with_it() {
+    let timer = ManualTimer::default();
+    // One token, and the next after ten seconds.
+    let endpoint = Endpoint::new(&timer, &Server::new(0.02));
+    let cloud = Paced::new(endpoint, Arc::new(Pacer::new(&Limits::documented(), timer.clone())));
+    let granted = RefCell::new(0);
+    let mut tasks = Tasks::default();
+    tasks.spawn(async {
+        for _ in 0..3 {
+            cloud.ready(Action::CreateImage).await.unwrap();
+        }
+        assert!(cloud.request_image(image_request()).await.is_ok());
+        assert!(cloud.request_image(image_request()).await.is_err());
+        // The ledger was busy meanwhile.
+        timer.sleep_until(timer.now() + s(1)).await;
+        assert!(cloud.request_image(image_request()).await.is_err());
+        let began_at = timer.now();
+        while timer.now() < began_at + s(4) {
+            cloud.ready(Action::CreateImage).await.unwrap();
+            *granted.borrow_mut() += 1;
+        }
+    });
+    tasks.run(&timer);
+    // About five a second, and four of them tokens that had gathered. Had the second throttle said anything new, it would
+    // have emptied the bucket again and taken a fifth of the share.
+    assert!(22 <= *granted.borrow(), "{}", granted.borrow());
+}
