@@ -140,10 +140,9 @@ fn tell(name: &str, n: u32, record: &Record) -> anyhow::Result<Vec<Figure>> {
     let ratio = took.as_secs_f64() / least(n).as_secs_f64();
     let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let lost = count(n as usize - record.instances_with_image().min(n as usize));
-    let throttled = Figure::new(format!("{name}: throttled calls"), record.throttled_percent(), "%");
-    let over = Figure::new(format!("{name}: over the least that EC2 allows"), ratio, "");
-    let (throttled, over) =
-        if name.ends_with("amikeep") { (throttled.with_goal(1.0), over.with_goal(1.05)) } else { (throttled, over) };
+    // The goals are amikeep's. The peers are measured by them too, so that all stand in one chart.
+    let throttled = Figure::new(format!("{name}: throttled calls"), record.throttled_percent(), "%").with_goal(1.0);
+    let over = Figure::new(format!("{name}: over the least that EC2 allows"), ratio, "").with_goal(1.05);
     Ok(vec![
         Figure::new(format!("{name}: to the last CreateImage"), took.as_secs_f64(), "s"),
         over,

@@ -49,13 +49,14 @@ type WaveEngine = Engine<Paced<SimCloud, WaveTimer>>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let only: Option<u32> = std::env::args().find_map(|it| it.strip_prefix("--instances=")?.parse().ok());
-    for n in WAVES.into_iter().filter(|n| only.is_none_or(|only| only == *n)) {
+    let only: Option<String> = std::env::args().find_map(|it| it.strip_prefix("--only=").map(str::to_owned));
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
+    for n in WAVES.into_iter().filter(|n| is_wanted(&n.to_string())) {
         let world = world(1, n);
         run(&world, 1).await;
         tell_wave(&world, n);
     }
-    if only.is_none() {
+    if is_wanted("two-accounts") {
         tell_two_waves().await;
     }
 }
