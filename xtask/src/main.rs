@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask ci`, `tidy`, `man`, `bench`, `torture` and `mutants`.
+//! The project's own chores: `cargo xtask ci`, `tidy`, `man`, `bench`, `experiment`, `torture` and `mutants`.
 //!
 //! Whatever checks this project is here and nowhere else, so that a laptop and a build machine judge alike. Nothing
 //! of the product may depend on this package.
@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod experiment;
 mod man;
 mod mutants;
 mod process;
@@ -40,6 +41,8 @@ enum Chore {
     Torture(torture::Args),
     /// Changes the domain in every small way, and tells which change no test notices.
     Mutants(mutants::Args),
+    /// Takes images in every way and looks at what is in them, for hours; can be ended and goes on.
+    Experiment(experiment::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&root, &args),
         Chore::Torture(args) => torture::run(&root, &args),
         Chore::Mutants(args) => mutants::run(&root, &args),
+        Chore::Experiment(args) => experiment::run(&root, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,6 +61,11 @@ pub(crate) fn alone() -> Option<Alone> {
 impl Bench {
     /// None only when the machine is not to run these tests.
     pub(crate) fn with(kinds: &[Fs]) -> Option<Self> {
+        Self::of_size(BYTES, kinds)
+    }
+
+    /// The same, with file systems of this size.
+    pub(crate) fn of_size(bytes: u64, kinds: &[Fs]) -> Option<Self> {
         let alone = alone()?;
         assert!(
             Path::new("/dev/loop-control").exists(),
@@ -79,15 +84,15 @@ impl Bench {
         said(&format!("mkfs.xfs -q -m reflink=1 {}", host.join("image").display()));
         bench.attach(HOST, &host.join("image"), "rw");
         for (number, kind) in kinds.iter().enumerate() {
-            bench.add(number, *kind);
+            bench.add(number, *kind, bytes);
         }
         Some(bench)
     }
 
-    fn add(&mut self, number: usize, kind: Fs) {
+    fn add(&mut self, number: usize, kind: Fs, bytes: u64) {
         let image = self.image(&number.to_string());
         fs::create_dir_all(self.directory.join(number.to_string()).join("mnt")).unwrap();
-        File::create(&image).unwrap().set_len(BYTES).unwrap();
+        File::create(&image).unwrap().set_len(bytes).unwrap();
         let mkfs = match kind {
             Fs::Xfs => "mkfs.xfs -q",
             Fs::Ext4 => "mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0",
@@ -98,7 +103,7 @@ impl Bench {
     }
 
     /// The file below a file system.
-    fn image(&self, name: &str) -> PathBuf {
+    pub(crate) fn image(&self, name: &str) -> PathBuf {
         self.directory.join(HOST).join("mnt").join(name)
     }
 
@@ -125,15 +130,15 @@ impl Bench {
     pub(crate) fn mount_copy(&self, name: &str) -> PathBuf {
         let image = self.image(name);
         fs::create_dir_all(self.directory.join(name).join("mnt")).unwrap();
-        // XFS refuses a second file system of the same identity otherwise; ext4 does not know the option.
-        let kind = said(&format!("blkid --probe --match-tag TYPE --output value {}", image.display()));
-        self.attach(name, &image, if kind.trim() == "xfs" { "rw,nouuid" } else { "rw" })
+        self.attach(name, &image, options_of(&image))
     }
 
     /// Puts a copy away that was mounted, so that another one can be taken.
     pub(crate) fn discard_copy(&self, name: &str) {
         let folder = self.directory.join(name);
-        unmount(&folder.join("mnt"));
+        if is_mounted(&folder.join("mnt")) {
+            unmount(&folder.join("mnt"));
+        }
         said(&format!("losetup --detach {}", fs::read_link(folder.join("loop")).unwrap().display()));
         fs::remove_dir_all(folder).unwrap();
         fs::remove_file(self.image(name)).unwrap();
@@ -170,6 +175,12 @@ impl Bench {
     }
 }
 
+/// XFS refuses a second file system of the same identity otherwise; ext4 does not know the option.
+pub(crate) fn options_of(image: &Path) -> &'static str {
+    let kind = said(&format!("blkid --probe --match-tag TYPE --output value {}", image.display()));
+    if kind.trim() == "xfs" { "rw,nouuid" } else { "rw" }
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
         drop(self.janitor.stdin.take());
@@ -193,6 +204,10 @@ pub(crate) fn said(line: &str) -> String {
     let output = Command::new(words.next().unwrap()).args(words).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "`{line}`: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+fn is_mounted(path: &Path) -> bool {
+    Command::new("mountpoint").arg("--quiet").arg(path).status().unwrap().success()
 }
 
 /// Unmounts, as soon as a guard that is about to be gone lets it.

@@ -11,11 +11,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::time::Timespec;
 
 use crate::bench::{BOTH, Bench, FIXTURE, is_thawed, some_time};
+use crate::server::pid;
 use crate::writer::{Writer, highest_in};
-
-pub(crate) fn pid(number: u32) -> Pid {
-    Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
-}
 
 /// A daemon of its own, so that it can be killed.
 pub(crate) struct Daemon {

@@ -10,7 +10,8 @@ use amikeep_hold::{Cause, Guard, GuardProgram, Hold, HoldError, Moment, MountEnd
 use rustix::process::{Signal, kill_process};
 
 use crate::bench::{BOTH, Bench, FIXTURE, Fs, PATIENCE, fsfreeze, is_thawed, program, some_time};
-use crate::dying::{Daemon, pid};
+use crate::dying::Daemon;
+use crate::server::pid;
 use crate::writer::Writer;
 
 /// Beyond every test: what ends a hold in these tests is something else.

@@ -2,101 +2,18 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock, Prepared, Secret};
+use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock};
 use rustix::process::{Signal, kill_process};
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{ConnectOptions, Executor};
 
 use crate::bench::{Bench, FIXTURE, Fs, PATIENCE, alone, said, some_time};
 use crate::client::Client;
-use crate::dying::pid;
 use crate::privileges::block;
-use crate::server::{Server, directory_of, fill, place};
-
-/// Small, since the volumes are; no log of its own is left out.
-const OPTIONS: [&str; 6] = [
-    "--no-defaults",
-    "--skip-networking",
-    "--innodb-buffer-pool-size=32M",
-    "--innodb-log-file-size=16M",
-    "--log-bin=binlog",
-    "--server-id=1",
-];
-
-const ENGINES: [&str; 3] = ["InnoDB", "MyISAM", "Aria"];
-
-pub(crate) struct MariaDb {
-    server: Server,
-    socket: PathBuf,
-}
-
-impl MariaDb {
-    /// An empty server's directory.
-    pub(crate) fn fill(mount: &Path) -> PathBuf {
-        let data = directory_of("mysql", &mount.join("data"));
-        fill(&data, "mysql", "mariadb", |directory| {
-            let mut install = Command::new("mariadb-install-db");
-            install.args(&OPTIONS[..4]).arg("--user=mysql").arg(format!("--datadir={}", directory.display()));
-            install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
-            let status = install.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-            assert!(status.success(), "mariadb-install-db failed");
-        });
-        data
-    }
-
-    /// A server that is not to repair what it finds. An error is what it says when it does not start.
-    pub(crate) fn on(data: &Path, place: &Path, name: &str, options: &[String]) -> Result<Self, String> {
-        let place = directory_of("mysql", &place.join(name));
-        let socket = place.join("socket");
-        let mut command = Command::new("mariadbd");
-        command.args(OPTIONS).arg("--user=mysql").arg(format!("--datadir={}", data.display()));
-        command.args(["--myisam-recover-options=OFF", "--aria-recover-options=OFF"]);
-        command.arg(format!("--socket={}", socket.display()));
-        command.arg(format!("--pid-file={}", place.join("pid").display())).args(options);
-        let is_ready = || try_ask(&socket, "SELECT 1").is_some();
-        let server = Server::start(&mut command, &place.join("log"), Signal::KILL, is_ready)?;
-        Ok(Self { server, socket })
-    }
-
-    /// The answer to a statement, columns apart by tabs.
-    pub(crate) fn ask(&self, statement: &str) -> String {
-        try_ask(&self.socket, statement).unwrap_or_else(|| panic!("{statement}: {}", self.server.said()))
-    }
-
-    pub(crate) fn address(&self, credentials: &str) -> Secret {
-        Secret::new(format!("mysql://{credentials}@localhost/?socket={}", self.socket.display()))
-    }
-
-    pub(crate) fn prepared(&self, lock: MysqlLock) -> Result<Prepared, AppError> {
-        Application::Mysql(lock).prepare(Some(&self.address("root")), PATIENCE)
-    }
-
-    /// A client that writes rows to a table of this engine, which it makes.
-    pub(crate) fn client(&self, engine: &str) -> Client {
-        self.ask("CREATE DATABASE IF NOT EXISTS kept");
-        self.ask(&format!("CREATE TABLE kept.{engine} (n BIGINT PRIMARY KEY, t CHAR(200)) ENGINE={engine}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let options = MySqlConnectOptions::new().username("root").socket(&self.socket).database("kept");
-        let mut connection: MySqlConnection = runtime.block_on(options.connect()).unwrap();
-        let insert = match engine {
-            "InnoDB" => "INSERT INTO InnoDB VALUES (?, REPEAT('x', 200))",
-            "MyISAM" => "INSERT INTO MyISAM VALUES (?, REPEAT('x', 200))",
-            _ => "INSERT INTO Aria VALUES (?, REPEAT('x', 200))",
-        };
-        Client::start(move |number| runtime.block_on(connection.execute(sqlx::query(insert).bind(number))).is_ok())
-    }
-}
-
-fn try_ask(socket: &Path, statement: &str) -> Option<String> {
-    let mut command = Command::new("mariadb");
-    command.args(["--no-defaults", "--user=root", "--batch", "--skip-column-names", "--execute", statement]);
-    let output = command.arg(format!("--socket={}", socket.display())).stdin(Stdio::null()).output().unwrap();
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
-}
+use crate::server::mariadb::{ENGINES, MariaDb, try_ask};
+use crate::server::{directory_of, pid, place};
 
 const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: Duration::from_mins(1) };
 
@@ -163,7 +80,7 @@ impl Setup {
             said(&format!("mv {} {}", data.join("ib_logfile0").display(), log.display()));
         }
         let server = MariaDb::on(&data, bench.directory(), "first", &log_on(&bench.mounts)).unwrap();
-        let clients = ENGINES.map(|engine| server.client(engine));
+        let clients = ENGINES.map(|engine| client_of(&server, engine));
         Some(Self { bench, server, clients })
     }
 
@@ -201,13 +118,12 @@ impl Setup {
     fn ask_for_all(second: &MariaDb, acknowledged: [u64; 3]) -> [Found; 3] {
         let mut acknowledged = acknowledged.into_iter();
         ENGINES.map(|engine| {
-            let check = second.ask(&format!("CHECK TABLE kept.{engine}"));
-            let says = check.lines().filter_map(|line| line.rsplit('\t').next()).collect::<Vec<_>>().join("; ");
+            let check = second.check(engine);
             let rows = try_ask(&second.socket, &format!("SELECT COALESCE(MAX(n), 0), COUNT(*) FROM kept.{engine}"));
             let numbers = rows.as_ref().and_then(|rows| rows.split_once('\t'));
             // Without a gap: the last number is how many there are.
             let rows = numbers.filter(|(last, count)| last == count).map(|(last, _)| last.parse().unwrap());
-            Found { engine, acknowledged: acknowledged.next().unwrap(), rows, check: says }
+            Found { engine, acknowledged: acknowledged.next().unwrap(), rows, check }
         })
     }
 }
@@ -266,6 +182,12 @@ fn connections(server: &MariaDb) -> usize {
     server.ask(list).parse().unwrap()
 }
 
+/// A client with a table of its own.
+fn client_of(server: &MariaDb, engine: &str) -> Client {
+    server.make_table(engine);
+    server.client(engine, 0, Duration::ZERO)
+}
+
 fn wait_for_all(clients: &[Client]) {
     for client in clients {
         client.waits_for(20);
@@ -277,7 +199,7 @@ fn a_lock_stops_writes_and_ends_on_every_path() {
     let Some(_alone) = alone() else { return };
     let place = place();
     let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
-    let clients = ENGINES.map(|engine| server.client(engine));
+    let clients = ENGINES.map(|engine| client_of(&server, engine));
     let connections_before = connections(&server);
     for lock in [MysqlLock::EveryEngine, MysqlLock::ReadLock] {
         let locked = server.prepared(lock).unwrap().lock(LIMITS).unwrap();
@@ -304,7 +226,7 @@ fn a_lock_that_does_not_come_is_killed_and_writes_that_queued_behind_it_go_on() 
     let Some(_alone) = alone() else { return };
     let place = place();
     let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
-    let client = server.client("MyISAM");
+    let client = client_of(&server, "MyISAM");
     server.ask("CREATE TABLE kept.busy (n BIGINT) ENGINE=MyISAM");
     let connections_before = connections(&server);
     let session = Session::with(&server, "LOCK TABLES kept.busy WRITE");
@@ -323,7 +245,7 @@ fn the_lock_of_a_daemon_that_is_stopped_or_killed_ends() {
     let Some(_alone) = alone() else { return };
     let place = place();
     let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
-    let client = server.client("MyISAM");
+    let client = client_of(&server, "MyISAM");
     for signal in [Signal::KILL, Signal::STOP] {
         let mut command = Command::new(FIXTURE);
         let socket = server.socket.display();
@@ -345,7 +267,7 @@ fn a_server_that_hangs_keeps_nobody_waiting_and_its_lock_ends_with_the_connectio
     let Some(_alone) = alone() else { return };
     let place = place();
     let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
-    let client = server.client("InnoDB");
+    let client = client_of(&server, "InnoDB");
     let locked = server.prepared(MysqlLock::EveryEngine).unwrap().lock(LIMITS).unwrap();
     server.server.signal(Signal::STOP);
     let pinged = locked.ping();
@@ -383,7 +305,7 @@ fn a_replica_is_held_by_its_applier_and_applies_again_on_every_path() {
     let error = application.prepare(Some(&address), PATIENCE).unwrap_err();
     assert!(matches!(error, AppError::Unfit { .. }), "what does not run is not ours to start: {error}");
     replica.ask("START SLAVE");
-    let client = source.client("InnoDB");
+    let client = client_of(&source, "InnoDB");
     let rows = || replica.ask("SELECT COALESCE(MAX(n), 0) FROM kept.InnoDB").parse::<u64>().unwrap();
     let applies = || {
         let until = client.now();

@@ -7,10 +7,10 @@ use std::path::Path;
 use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock, Recorded, Secret};
 
 use crate::bench::{PATIENCE, alone};
-use crate::mariadb::MariaDb;
-use crate::postgresql::Postgres;
-use crate::redis::Redis;
+use crate::server::mariadb::MariaDb;
 use crate::server::place;
+use crate::server::postgresql::Postgres;
+use crate::server::redis::Redis;
 
 const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
 
@@ -65,7 +65,7 @@ fn the_account_for_postgresql_is_enough_and_needs_its_role() {
     let data = Postgres::fill(place.path());
     let access = data.join("pg_hba.conf");
     fs::write(&access, "local all postgres trust\nlocal all amikeep scram-sha-256\n").unwrap();
-    let server = Postgres::on(&data, place.path(), "first");
+    let server = Postgres::on(&data, place.path(), "first").unwrap();
     for statement in block("sql postgresql").lines() {
         server.ask(statement);
     }
@@ -83,7 +83,7 @@ fn the_account_for_postgresql_is_enough_and_needs_its_role() {
 fn the_account_for_redis_is_enough_and_needs_each_of_its_commands() {
     let Some(_alone) = alone() else { return };
     let place = place();
-    let server = Redis::on(place.path(), place.path(), "first", "--appendonly no");
+    let server = Redis::on(place.path(), place.path(), "first", "--appendonly no").unwrap();
     assert_eq!(server.ask(&block("text redis")), "+OK");
     let address = server.address("amikeep:PASSWORD@");
     hold(Application::Redis, &address).unwrap();

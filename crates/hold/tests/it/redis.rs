@@ -1,93 +1,22 @@
 //! Redis on a frozen file system: a second server on the image has every write that was acknowledged.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use amikeep_hold::apps::{AppError, Application, LockLimits, Prepared, Secret};
-
-use rustix::process::Signal;
+use amikeep_hold::apps::{AppError, Application, LockLimits};
 
 use crate::bench::{Bench, Fs, PATIENCE, some_time};
-use crate::client::Client;
-use crate::server::Server;
+use crate::server::redis::Redis;
 
 const LIMITS: LockLimits = LockLimits { wait: Duration::from_secs(20), hold: Duration::from_mins(1) };
 
-pub(crate) struct Redis {
-    _server: Server,
-    socket: PathBuf,
-}
-
-impl Redis {
-    /// A server on a directory, with its socket elsewhere.
-    pub(crate) fn on(data: &Path, place: &Path, name: &str, options: &str) -> Self {
-        let socket = place.join(format!("{name}.socket"));
-        let mut command = Command::new("redis-server");
-        command.args(["--port", "0", "--save", "", "--daemonize", "no"]).args(options.split(' '));
-        command.arg("--dir").arg(data).arg("--unixsocket").arg(&socket);
-        let is_ready = || try_ask(&socket, "PING").is_some_and(|reply| reply == "+PONG");
-        let log = place.join(format!("{name}.log"));
-        let server = Server::start(&mut command, &log, Signal::KILL, is_ready).unwrap();
-        Self { _server: server, socket }
-    }
-
-    pub(crate) fn ask(&self, question: &str) -> String {
-        try_ask(&self.socket, question).unwrap()
-    }
-
-    pub(crate) fn address(&self, credentials: &str) -> Secret {
-        Secret::new(format!("unix://{credentials}{}\n", self.socket.display()))
-    }
-
-    fn prepared(&self) -> Prepared {
-        Application::Redis.prepare(Some(&self.address("")), PATIENCE).unwrap()
-    }
-
-    /// A client that counts up one number.
-    pub(crate) fn client(&self) -> Client {
-        let mut stream = BufReader::new(UnixStream::connect(&self.socket).unwrap());
-        let mut line = String::new();
-        Client::start(move |number| {
-            line.clear();
-            let is_sent = stream.get_mut().write_all(b"INCR n\r\n").is_ok();
-            let is_read = is_sent && stream.read_line(&mut line).is_ok_and(|length| 0 < length);
-            assert!(!is_read || line.trim_end() == format!(":{number}"), "{line}");
-            is_read
-        })
-    }
-
-    /// The number that its clients have counted up to.
-    pub(crate) fn count(&self) -> u64 {
-        match self.ask("GET n") {
-            nothing if nothing == "$-1" => 0,
-            number => number.parse().unwrap(),
-        }
-    }
-}
-
-fn try_ask(socket: &Path, question: &str) -> Option<String> {
-    let mut stream = BufReader::new(UnixStream::connect(socket).ok()?);
-    stream.get_mut().write_all(format!("{question}\r\n").as_bytes()).ok()?;
-    let mut line = String::new();
-    stream.read_line(&mut line).ok()?;
-    if line.starts_with('$') && line.trim_end() != "$-1" {
-        line.clear();
-        stream.read_line(&mut line).ok()?;
-    }
-    Some(line.trim_end().to_owned())
-}
-
 fn every_acknowledged_write_is_in_the_image(kind: Fs, options: &str) {
     let Some(bench) = Bench::with(&[kind]) else { return };
-    let server = Redis::on(bench.mount(0), bench.directory(), "first", options);
-    let client = server.client();
+    let server = Redis::on(bench.mount(0), bench.directory(), "first", options).unwrap();
+    let client = server.client("n");
     client.waits_for(200);
     let second = |acknowledged: u64, copy: String| {
-        let second = Redis::on(&bench.mount_copy(&copy), bench.directory(), "second", options);
-        let found = second.count();
+        let second = Redis::on(&bench.mount_copy(&copy), bench.directory(), "second", options).unwrap();
+        let found = second.count("n");
         drop(second);
         bench.discard_copy(&copy);
         (acknowledged, found)
@@ -129,12 +58,12 @@ fn every_acknowledged_write_is_in_the_image_with_an_append_only_file_flushed_alw
 #[test]
 fn writes_stop_in_the_hold_of_redis_and_go_on_when_it_is_released_or_forgotten_or_its_time_is_over() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Redis::on(directory.path(), directory.path(), "first", "--appendonly yes");
-    let client = server.client();
+    let server = Redis::on(directory.path(), directory.path(), "first", "--appendonly yes").unwrap();
+    let client = server.client("n");
     let locked = server.prepared().lock(LIMITS).unwrap();
     let before = client.now();
     // Reads and pings go on, in an order that also puts every earlier write behind us.
-    assert!(server.count() <= before + 1, "nothing is written that is not acknowledged, but for what was under way");
+    assert!(server.count("n") <= before + 1, "nothing is written that is not acknowledged, but for what was under way");
     locked.release().unwrap();
     client.waits_for(100);
     drop(server.prepared().lock(LIMITS).unwrap());
@@ -149,11 +78,11 @@ fn a_snapshot_that_does_not_come_in_time_is_given_up_and_writes_go_on() {
     let directory = tempfile::tempdir().unwrap();
     // A millisecond for each key, so that two thousand take longer than is waited.
     let options = "--appendonly no --rdb-key-save-delay 1000";
-    let server = Redis::on(directory.path(), directory.path(), "first", options);
+    let server = Redis::on(directory.path(), directory.path(), "first", options).unwrap();
     for number in 0..2000 {
         server.ask(&format!("SET key{number} x"));
     }
-    let client = server.client();
+    let client = server.client("n");
     let error = server.prepared().lock(LockLimits { wait: Duration::from_millis(50), ..LIMITS }).unwrap_err();
     assert!(matches!(error, AppError::LockWait { .. }), "{error}");
     client.waits_for(100);
@@ -162,7 +91,7 @@ fn a_snapshot_that_does_not_come_in_time_is_given_up_and_writes_go_on() {
 #[test]
 fn a_password_is_sent_and_a_wrong_one_is_told_without_showing_it() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Redis::on(directory.path(), directory.path(), "first", "--appendonly no");
+    let server = Redis::on(directory.path(), directory.path(), "first", "--appendonly no").unwrap();
     server.ask("CONFIG SET requirepass hunter2");
     let at = |password: &str| Application::Redis.prepare(Some(&server.address(&format!(":{password}@"))), PATIENCE);
     assert!(at("hunter2").is_ok());

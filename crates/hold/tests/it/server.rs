@@ -4,18 +4,34 @@
 //! None listens on a port, so that tests and the machine's own services never meet. What a server needs to begin with
 //! is made once and kept in the build's folder.
 
+// With their paths, since the experiment includes this file by its path.
+#[path = "server/mariadb.rs"]
+pub(crate) mod mariadb;
+#[path = "server/postgresql.rs"]
+pub(crate) mod postgresql;
+#[path = "server/redis.rs"]
+pub(crate) mod redis;
+
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
+use amikeep_hold::Moment;
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::bench::said;
-use crate::dying::pid;
+
+/// For a server that recovers from a crash, on a machine that is busy.
+const START_WAIT_MAX: Duration = Duration::from_secs(90);
+
+pub(crate) fn pid(number: u32) -> Pid {
+    Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
+}
 
 /// A process that listens on a socket.
 pub(crate) struct Server {
@@ -37,7 +53,11 @@ impl Server {
         let name = command.get_program().display().to_string();
         let process = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut server = Self { process, stop, log: log.to_owned() };
+        let give_up = Moment::now() + START_WAIT_MAX;
         while !is_ready() {
+            if give_up < Moment::now() {
+                return Err(format!("{name} does not answer: {}", server.said()));
+            }
             if let Some(status) = server.process.try_wait().unwrap() {
                 return Err(format!("{name} ended with {status}: {}", server.said()));
             }
@@ -56,8 +76,21 @@ impl Server {
     }
 }
 
+#[allow(dead_code, reason = "the experiment shuts servers down; the tests never do")]
+impl Server {
+    /// Asks it to end in good order, and waits until it has.
+    pub(crate) fn shut_down(mut self, signal: Signal) {
+        self.signal(signal);
+        let _ = self.process.wait();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        // One that has ended and was waited for is not there any more, and its number may be another's.
+        if !matches!(self.process.try_wait(), Ok(None)) {
+            return;
+        }
         let _ = kill_process(pid(self.process.id()), self.stop);
         let _ = self.process.wait();
     }

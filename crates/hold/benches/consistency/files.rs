@@ -1,0 +1,60 @@
+//! A program that has no database: it makes, renames and deletes files at full speed, and keeps a journal that it flushes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::client::Client;
+
+const FOLDERS: u64 = 8;
+
+/// So many files are there at a time; one that was deleted stays open for a while, as programs do.
+const FILES: u64 = 200;
+
+/// One journal for each image, so that none can be taken for a later one.
+fn journal(mount: &Path, image: u64) -> PathBuf {
+    mount.join("files").join(format!("journal-{image}"))
+}
+
+/// Starts it. Each of its acknowledged numbers was flushed.
+pub(crate) fn client(mount: &Path, image: u64) -> Client {
+    let root = mount.join("files");
+    let _ = fs::remove_dir_all(&root);
+    for folder in 0..FOLDERS {
+        fs::create_dir_all(root.join(folder.to_string())).unwrap();
+    }
+    let mut journal = OpenOptions::new().create(true).append(true).open(journal(mount, image)).unwrap();
+    let mut deleted: Vec<File> = Vec::new();
+    Client::start(move |number| {
+        let done = step(&root, number, &mut deleted).and_then(|()| journal.write_all(&number.to_le_bytes()));
+        done.and_then(|()| journal.sync_data()).is_ok()
+    })
+}
+
+fn step(root: &Path, number: u64, deleted: &mut Vec<File>) -> std::io::Result<()> {
+    let place = |number: u64| root.join((number % FOLDERS).to_string()).join(number.to_string());
+    let half = root.join(format!("{number}.half"));
+    let size = usize::try_from(number * 7919 % 16_384).unwrap_or(0);
+    fs::write(&half, vec![b'x'; size])?;
+    fs::rename(&half, place(number))?;
+    if let Some(old) = number.checked_sub(FILES).filter(|old| 0 < *old) {
+        deleted.push(File::open(place(old))?);
+        fs::remove_file(place(old))?;
+        if 20 < deleted.len() {
+            deleted.remove(0);
+        }
+    }
+    Ok(())
+}
+
+/// How many of the first numbers are in the journal of an image, without a gap.
+pub(crate) fn found(mount: &Path, image: u64) -> u64 {
+    let Ok(file) = File::open(journal(mount, image)) else { return 0 };
+    let mut found = 0;
+    let mut bytes = [0; 8];
+    while file.read_exact_at(&mut bytes, found * 8).is_ok() && u64::from_le_bytes(bytes) == found + 1 {
+        found += 1;
+    }
+    found
+}
