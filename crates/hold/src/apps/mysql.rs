@@ -16,13 +16,13 @@ mod lock;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::apps::mysql::dialect::Dialect;
 use crate::apps::mysql::lock::Method;
 use crate::apps::session::{GIVE_UP_WAIT_MAX, PING_WAIT_MAX, RELEASE_WAIT_MAX, Server};
-use crate::apps::sql::{Client, text};
+use crate::apps::sql::{Client, NO_TLS, text};
 use crate::apps::{AppError, LockLimits, MysqlLock, Recorded, Secret};
 use crate::moment::Moment;
 
@@ -53,7 +53,11 @@ pub(super) fn read_address(address: &Secret) -> Result<MySqlConnectOptions, AppE
         return Err(AppError::Address { why: "it must begin with `mysql://`" });
     }
     let wrong = AppError::Address { why: "it is not of the form mysql://user:password@host/" };
-    Ok(MySqlConnectOptions::from_str(text).map_err(|_| wrong)?.disable_statement_logging())
+    let options = MySqlConnectOptions::from_str(text).map_err(|_| wrong)?;
+    if !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled | MySqlSslMode::Preferred) {
+        return Err(AppError::Address { why: NO_TLS });
+    }
+    Ok(options.disable_statement_logging())
 }
 
 impl Mysql {
@@ -228,9 +232,13 @@ mod tests {
 
     #[test]
     fn an_address_of_something_else_is_refused_and_never_quoted() {
-        for text in
-            ["hunter2", "postgres://u:hunter2@h/", "mysql://u:hunter2@h:port/", "mysql://u:hunter2@h/?ssl-mode=x"]
-        {
+        for text in [
+            "hunter2",
+            "postgres://u:hunter2@h/",
+            "mysql://u:hunter2@h:port/",
+            "mysql://u:hunter2@h/?ssl-mode=x",
+            "mysql://u:hunter2@h/?ssl-mode=REQUIRED",
+        ] {
             let error = read_address(&Secret::new(text)).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }

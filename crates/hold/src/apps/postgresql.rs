@@ -9,11 +9,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::apps::session::{PING_WAIT_MAX, Server};
-use crate::apps::sql::{Client, text};
+use crate::apps::sql::{Client, NO_TLS, text};
 use crate::apps::{AppError, LockLimits, Recorded, Secret};
 
 /// For an answer that needs no work.
@@ -50,6 +50,9 @@ pub(super) fn read_address(address: &Secret) -> Result<PgConnectOptions, AppErro
     }
     let wrong = AppError::Address { why: "it is not of the form postgresql://user:password@host/database" };
     let options = PgConnectOptions::from_str(text).map_err(|_| wrong)?;
+    if matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
+        return Err(AppError::Address { why: NO_TLS });
+    }
     Ok(options.application_name("amikeep").disable_statement_logging())
 }
 
@@ -122,9 +125,13 @@ mod tests {
 
     #[test]
     fn an_address_of_something_else_is_refused_and_never_quoted() {
-        for text in
-            ["hunter2", "mysql://u:hunter2@h/", "postgresql://u:hunter2@h:port/", "postgres://u:hunter2@h/?sslmode=x"]
-        {
+        for text in [
+            "hunter2",
+            "mysql://u:hunter2@h/",
+            "postgresql://u:hunter2@h:port/",
+            "postgres://u:hunter2@h/?sslmode=x",
+            "postgres://u:hunter2@h/?sslmode=require",
+        ] {
             let error = read_address(&Secret::new(text)).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }

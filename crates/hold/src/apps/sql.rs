@@ -10,6 +10,9 @@ use sqlx::{Database, Decode, Row};
 
 use crate::apps::{AppError, Secret};
 
+/// Why an address that asks for encryption is refused, instead of being used without.
+pub(super) const NO_TLS: &str = "connections with TLS are not built; use the server's socket";
+
 /// A runtime for one thread, and the secret that no error of its work may show.
 #[derive(Debug)]
 pub(super) struct Client {
