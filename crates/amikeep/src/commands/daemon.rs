@@ -176,7 +176,7 @@ async fn serve(
     let engine = engine.keeping_ledger_backups(config.daemon.ledger_backups);
     let (control, receiver) = mpsc::channel(1);
     let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
-    let serving = answer_others(ctx, &config).await?;
+    let serving = answer_others(ctx, &config).await;
     let handle = Handle {
         doorbell: Doorbell::new(),
         control: receiver,
@@ -219,20 +219,30 @@ fn read_limits(clouds: Clouds) -> JoinSet<()> {
 }
 
 /// Begins to answer users who may not read the ledger. Without a socket there are backups all the same.
-async fn answer_others(ctx: &Ctx, config: &Config) -> anyhow::Result<Option<Serving>> {
-    let Some(path) = &config.daemon.socket else { return Ok(None) };
-    match Socket::bind(path).await {
-        Ok(socket) => {
+async fn answer_others(ctx: &Ctx, config: &Config) -> Option<Serving> {
+    let path = config.daemon.socket.as_ref()?;
+    let socket = match Socket::bind(path).await {
+        Ok(socket) => socket,
+        Err(error) => {
+            tell_no_answers(&error);
+            return None;
+        }
+    };
+    match Ledger::open_read_only(&config.daemon.database).await {
+        Ok(ledger) => {
             info!("commands of users who may not read the ledger are answered at {}", socket.path().display());
-            let ledger = Ledger::open_read_only(&config.daemon.database).await?;
-            Ok(Some(Answerer::new(ledger, ctx.config_path.clone()).start(socket)))
+            Some(Answerer::new(ledger, ctx.config_path.clone()).start(socket))
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            warn!("commands need the right to read the ledger, since there is no socket for them: {error}{cause}");
-            Ok(None)
+            tell_no_answers(&error);
+            None
         }
     }
+}
+
+fn tell_no_answers(error: &dyn std::error::Error) {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    warn!("commands need the right to read the ledger, since there is no socket for them: {error}{cause}");
 }
 
 fn beat(systemd: Arc<Systemd>, status: Arc<Status>) -> Box<dyn Fn(Beat) + Send + Sync> {
