@@ -122,7 +122,13 @@ impl<C: Cloud> Engine<C> {
             }
             match woken {
                 Woken::Shutdown => break,
-                Woken::Idle if ticked_at.elapsed() < LOOK_EVERY_MAX && !self.has_requests().await => continue,
+                Woken::Idle if ticked_at.elapsed() < LOOK_EVERY_MAX => match self.has_requests().await {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    // It rests already. Damage is another matter, whichever read it shows in.
+                    Err(error) if self.rest_until.is_some() && !error.is_damage() => continue,
+                    Err(error) => wake_at = self.rest_after(error)?,
+                },
                 Woken::Control(Control::Replace { policy_set, clouds }) => {
                     self.replace(policy_set, clouds);
                     if let Some(ringer) = ringer.take() {
@@ -211,14 +217,8 @@ impl<C: Cloud> Engine<C> {
         self.tick().await
     }
 
-    async fn has_requests(&self) -> bool {
-        match self.ctx.ledger.open_requests().await {
-            Ok(requests) => !requests.is_empty(),
-            Err(error) => {
-                warn!("failed to look for requests of operators: {}", Told(&error));
-                false
-            }
-        }
+    async fn has_requests(&self) -> Result<bool, EngineError> {
+        Ok(!self.ctx.ledger.open_requests().await?.is_empty())
     }
 
     fn stand(&self) -> Beat {
