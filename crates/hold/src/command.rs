@@ -85,13 +85,37 @@ impl CommandGuard {
         let began = Moment::now();
         // A guard that is gone is noticed by whoever listens to it.
         let _ = writeln!(self.orders, "arm {}", budget.as_millis());
-        self.watch.arm();
-        let freeze = run_hook(&Hook { limit: freeze.limit.min(budget), ..freeze.clone() }, facts);
+        let is_armed = self.watch.arm();
+        let freeze = if is_armed {
+            run_hook(&Hook { limit: freeze.limit.min(budget), ..freeze.clone() }, facts)
+        } else {
+            not_started(freeze)
+        };
         let frozen = Moment::now();
-        let is_frozen = freeze.outcome == HookOutcome::Succeeded && self.watch.ended().is_none();
+        let is_over = self.watch.ended().is_some();
+        let is_frozen = freeze.outcome == HookOutcome::Succeeded && !is_over;
         let Self { watch, orders, thaw } = self;
         let hold = CommandHold { watch, orders: Some(orders), thaw, anchor, began, frozen, freeze };
-        if is_frozen { Ok(hold) } else { Err(Box::new(hold.thaw())) }
+        if is_frozen {
+            return Ok(hold);
+        }
+        let thaw = hold.thaw.clone();
+        let mut report = hold.thaw();
+        // It was begun while the command that freezes still ran, and may have come too early to find anything frozen.
+        if is_armed && is_over && run_hook(&thaw, facts).outcome == HookOutcome::Succeeded {
+            report.thaw = Ok(());
+        }
+        Err(Box::new(report))
+    }
+}
+
+fn not_started(freeze: &Hook) -> HookRun {
+    HookRun {
+        argv: freeze.argv.clone(),
+        outcome: HookOutcome::NotStarted("the guard that thaws is gone".to_owned()),
+        output: String::new(),
+        is_cut: false,
+        took: Duration::ZERO,
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) is_ready: bool,
     pub(super) outcome: Option<Outcome>,
     is_armed: bool,
+    is_gone: bool,
     thawing: Option<(Cause, Moment)>,
 }
 
@@ -54,8 +55,16 @@ impl Watch {
         self.pid
     }
 
-    pub(super) fn arm(&self) {
-        self.state().is_armed = true;
+    /// From here on its death is answered by a thaw. False if it is dead already: then nobody would ever thaw.
+    pub(super) fn arm(&self) -> bool {
+        let mut state = self.state();
+        if state.is_gone {
+            let now = Moment::now();
+            let why = "the guard was gone before anything was frozen".to_owned();
+            state.outcome.get_or_insert((Cause::GuardDied, now, now, Err(why)));
+        }
+        state.is_armed = !state.is_gone;
+        state.is_armed
     }
 
     /// Why everything is being thawed, or was.
@@ -94,7 +103,8 @@ impl Watch {
             self.hear(&line);
         }
         let died = {
-            let state = self.state();
+            let mut state = self.state();
+            state.is_gone = true;
             state.is_armed && state.outcome.is_none()
         };
         if died {

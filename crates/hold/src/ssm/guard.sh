@@ -282,13 +282,17 @@ freeze() {
     done
     is_late && give_up 42 "it is $(date +%s) here after the commands before, and this was to be begun until $NOT_AFTER"
     now
-    say $((now + BUDGET_CS)) >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"
+    { say $((now + BUDGET_CS)) >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"; } ||
+        give_up 44 "$dir cannot be written"
     say "$now" >"$dir/began"
     n=0
     while [ "$n" -lt "$MOUNTS" ]; do
         n=$((n + 1))
+        # First said and then asked: either this sees the claim, or whoever claims sees that this is about to freeze.
         : >"$dir/frozen.$n"
-        if ! said=$(fsfreeze --freeze "/proc/self/fd/$((n + 2))" 2>&1); then
+        if [ -e "$dir/claim" ]; then give_up 44 'it was to be thawed before it was frozen'; fi
+        if ! said=$(sh -c 'echo $$ >"$1" && exec fsfreeze --freeze "$2"' sh "$dir/freezing" "/proc/self/fd/$((n + 2))" 2>&1)
+        then
             rm -f "$dir/frozen.$n"
             mount_at "$n"
             give_up 44 "$mount could not be frozen: $said"
@@ -303,6 +307,15 @@ freeze() {
     read -r began <"$dir/began"
     say "frozen $started $began $now"
     exit 0
+}
+
+# A freeze may still come: it is not complete, and the shell that freezes or the program in which it waits is still there.
+is_freezing() {
+    [ ! -e "$dir/whole" ] || return 1
+    if kill -0 "$freezer" 2>/dev/null; then return 0; fi
+    freezing=''
+    if [ -e "$dir/freezing" ]; then read -r freezing <"$dir/freezing"; fi
+    [ -n "$freezing" ] && kill -0 "$freezing" 2>/dev/null
 }
 
 is_late() { [ "$(date +%s)" -ge "$NOT_AFTER" ]; }
@@ -329,6 +342,14 @@ watch() {
     fi
     say "$why" >"$dir/watchdog"
     thaw_all
+    # The kernel says that nothing is frozen while a freeze is under way, which nothing can call back, not even the death
+    # of whoever asked for it. So it is waited for.
+    tries=0
+    while [ -n "$broken" ] && [ ! -e "$dir/done" ] && { is_freezing || [ "$tries" -lt 2 ]; }; do
+        tries=$((tries + 1))
+        sleep 1
+        thaw_all
+    done
     now
     say "$now" >"$dir/thawed"
     posts
@@ -359,6 +380,8 @@ thaw() {
     done
     if [ -e "$dir/done" ]; then thawed_before; fi
     thaw_all
+    # The watchdog waits for it.
+    if [ -n "$broken" ] && is_freezing; then end 49 "a freeze may still be under way:$broken"; fi
     now
     say "$now" >"$dir/thawed"
     told
