@@ -55,7 +55,8 @@ section! {
         listen: Listen, Or("\"127.0.0.1:8484\"");
         /// The socket at which the daemon answers users who may not read the ledger; `""` switches it off.
         socket: SocketPath, Optional;
-        /// How many jobs may be preparing to capturing at once; waiting for EC2 is free.
+        /// How many jobs may be preparing to capturing at once; waiting for EC2 is free. Accounts and regions that are due
+        /// at once share them fairly.
         max_concurrent_jobs: Whole<1, CONCURRENT_JOBS_MAX>, Or("64");
         /// How long a stop waits for what is under way.
         shutdown_grace: Span<0, HOUR>, Or("\"60s\"");

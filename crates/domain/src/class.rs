@@ -160,6 +160,11 @@ impl Class {
         self.name.as_str() != REGULATED
     }
 
+    /// Whether an operator may ask for this mode instead of the class's own: none that weakens `regulated`.
+    pub fn allows(&self, asked: Consistency) -> bool {
+        self.may_weaken() || asked == Consistency::Reboot || asked == self.consistency
+    }
+
     /// The least grade that satisfies the class. Retention holds the newest image of at least this grade.
     pub fn required_grade(&self) -> Grade {
         match self.consistency {
@@ -223,7 +228,9 @@ mod tests {
     #[test]
     fn all_eleven_classes_are_built_in() {
         assert_eq!(built_in().len(), 11);
-        assert!(!built_in()[&REGULATED.parse().unwrap()].may_weaken());
+        let regulated = built_in().remove(&REGULATED.parse().unwrap()).unwrap();
+        assert!(!regulated.may_weaken() && regulated.allows(Consistency::Reboot));
+        assert!(!regulated.allows(Consistency::Freeze) && !regulated.allows(Consistency::NoReboot));
     }
 
     #[test]

@@ -291,7 +291,7 @@ pub fn resolve_class<'a>(
 
 fn decide_running(question: &Question<'_>, class: &Class, instance: &Instance) -> Decision {
     let asked = question.asked.unwrap_or(class.consistency);
-    if asked == Consistency::NoReboot && !class.may_weaken() {
+    if !class.allows(asked) {
         return Decision::Fail(JobError::new(
             "consistency_not_allowed",
             format!("class {} is never imaged without a reboot", class.name),

@@ -312,10 +312,17 @@ freeze() {
 # A freeze may still come: it is not complete, and the shell that freezes or the program in which it waits is still there.
 is_freezing() {
     [ ! -e "$dir/whole" ] || return 1
-    if kill -0 "$freezer" 2>/dev/null; then return 0; fi
+    if is_alive "$freezer"; then return 0; fi
     freezing=''
     if [ -e "$dir/freezing" ]; then read -r freezing <"$dir/freezing"; fi
-    [ -n "$freezing" ] && kill -0 "$freezing" 2>/dev/null
+    [ -n "$freezing" ] && is_alive "$freezing"
+}
+
+# A process that has died and was not collected by its parent is there for `kill -0`, and freezes nothing any more.
+is_alive() {
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    case $stat in *') Z '* | *') X '*) return 1 ;; esac
+    return 0
 }
 
 is_late() { [ "$(date +%s)" -ge "$NOT_AFTER" ]; }
@@ -332,7 +339,7 @@ watch() {
         read -r deadline <"$dir/deadline"
         # Somewhat before the budget ends, since looking and thawing take their time.
         if [ "$now" -ge $((deadline - 40)) ]; then why=budget; fi
-        if [ ! -e "$dir/whole" ] && ! kill -0 "$freezer" 2>/dev/null && [ ! -e "$dir/whole" ]; then why=freezer; fi
+        if [ ! -e "$dir/whole" ] && ! is_alive "$freezer" && [ ! -e "$dir/whole" ]; then why=freezer; fi
         if [ -z "$why" ]; then sleep 0.1 2>/dev/null || sleep 1; fi
     done
     if ! mkdir "$dir/claim" 2>/dev/null; then
@@ -374,7 +381,7 @@ thaw() {
     freezer=''
     if [ -e "$dir/freezer" ]; then read -r freezer <"$dir/freezer"; fi
     while [ ! -e "$dir/whole" ] && [ ! -e "$dir/done" ] && [ "$tries" -lt 100 ]; do
-        if [ -n "$freezer" ] && ! kill -0 "$freezer" 2>/dev/null; then break; fi
+        if [ -n "$freezer" ] && ! is_alive "$freezer"; then break; fi
         tries=$((tries + 1))
         sleep 0.1 2>/dev/null || sleep 1
     done

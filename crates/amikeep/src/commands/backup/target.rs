@@ -189,9 +189,13 @@ fn check_consistency(
 ) -> Result<(), String> {
     // A class that cannot be told fails the job with its own message, so it is no matter here.
     match resolve_class(policy, &set.classes, instance) {
-        Ok(class) if asked == Some(Consistency::NoReboot) && !class.may_weaken() => {
+        Ok(class) if asked.is_some_and(|asked| !class.allows(asked)) => {
             Err(format!("class {} is never imaged without a reboot: leave out --consistency", class.name))
         }
+        Ok(class) if asked == Some(Consistency::Freeze) && class.freeze.is_none() => Err(format!(
+            "class {name} cannot freeze: add `freeze = \"NAME\"` to [classes.{name}] and a table [freezes.NAME]",
+            name = class.name
+        )),
         _ => Ok(()),
     }
 }
@@ -325,13 +329,19 @@ mod tests {
     fn a_regulated_instance_is_never_weakened() {
         assert!(choice(&["--consistency", "no-reboot"], "two", "db").unwrap_err().contains("regulated"));
         assert!(choice(&["--consistency", "reboot"], "two", "db").is_ok());
+        assert!(choice(&["--consistency", "freeze"], "two", "db").unwrap_err().contains("regulated"));
         assert!(choice(&["--consistency", "no-reboot", "--policy", "weekly"], "one", "db").is_ok());
+    }
+
+    #[test]
+    fn a_class_that_names_no_freeze_cannot_be_frozen() {
+        let error = choice(&["--consistency", "freeze", "--policy", "weekly"], "one", "db").unwrap_err();
+        assert!(error.contains("cannot freeze") && error.contains("[freezes.NAME]"), "{error}");
     }
 
     #[test]
     fn what_needs_no_answer_of_ec2_is_told_first() {
         assert!(check(&["--policy", "nighty"]).ends_with("nightly, retired, weekly"));
-        assert!(check(&["--consistency", "freeze"]).contains("cannot freeze"));
         assert_eq!(check(&["--policy", "nightly"]), "");
     }
 }

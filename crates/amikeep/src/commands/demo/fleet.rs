@@ -167,24 +167,28 @@ mod tests {
         assert_eq!(loaded.config.policy_set.policies.len(), 3);
     }
 
+    fn instance(member: &Member) -> amikeep_domain::instance::Instance {
+        let tags: BTreeMap<String, String> =
+            member.tags().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        amikeep_domain::instance::Instance {
+            id: member.id.parse().unwrap(),
+            state: InstanceState::Running,
+            launched_at: jiff::Timestamp::UNIX_EPOCH,
+            root_device: amikeep_ec2_sim::RootDevice::Ebs,
+            root_device_name: None,
+            volumes: Vec::new(),
+            instance_store_disks: None,
+            hibernation: amikeep_domain::instance::Hibernation::No,
+            tags,
+        }
+    }
+
     #[test]
     fn every_instance_is_in_one_policy_and_has_an_id_of_its_own() {
         let text = config_text(Path::new("/nowhere/amikeep.db"), "http://127.0.0.1:1");
         let set = amikeep_config::parse(&text, "demo.toml").unwrap().config.policy_set;
         for member in FLEET {
-            let tags: BTreeMap<String, String> =
-                member.tags().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            let instance = amikeep_domain::instance::Instance {
-                id: member.id.parse().unwrap(),
-                state: InstanceState::Running,
-                launched_at: jiff::Timestamp::UNIX_EPOCH,
-                root_device: amikeep_ec2_sim::RootDevice::Ebs,
-                root_device_name: None,
-                volumes: Vec::new(),
-                instance_store_disks: None,
-                hibernation: amikeep_domain::instance::Hibernation::No,
-                tags,
-            };
+            let instance = instance(&member);
             let matching = set.policies.values().filter(|policy| policy.select.matches(&instance));
             assert_eq!(matching.count(), 1, "{}", member.name);
         }
@@ -199,8 +203,8 @@ mod tests {
         let set = amikeep_config::parse(&text, "demo.toml").unwrap().config.policy_set;
         for policy in set.policies.values() {
             let at = jiff::Timestamp::UNIX_EPOCH;
-            let mut starts: Vec<_> =
-                FLEET.iter().map(|member| policy.start_window(&member.id.parse().unwrap(), at).start_at).collect();
+            let members = FLEET.iter().map(instance).filter(|instance| policy.select.matches(instance));
+            let mut starts: Vec<_> = members.map(|instance| policy.start_window(&instance.id, at).start_at).collect();
             starts.sort();
             assert!(starts.windows(2).all(|pair| pair[0].as_second() + 1 < pair[1].as_second()), "{starts:?}");
         }
