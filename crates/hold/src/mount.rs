@@ -44,6 +44,12 @@ impl OpenMount {
         Ok(Self { path, device, fs_type: checked.fs_type.clone(), options: checked.options.clone(), directory })
     }
 
+    /// Lets others of us freeze it, although it is still open here.
+    pub(crate) fn release(&self) {
+        // It cannot fail for an open file, and closing it does the same.
+        let _ = flock(&self.directory, FlockOperation::Unlock);
+    }
+
     #[cfg(test)]
     pub(crate) fn of_nothing(path: &str) -> Self {
         let directory = open_directory(std::path::Path::new("/proc")).unwrap();

@@ -191,6 +191,8 @@ impl Link {
         self.after_death();
         // It has closed its socket, so it has ended or is about to.
         let _ = child.wait();
+        // Whoever waits for the end may open the same mounts at once, while this thread still has them open.
+        self.mounts.iter().for_each(OpenMount::release);
         self.state().over = true;
         self.changed.notify_all();
     }
