@@ -16,6 +16,7 @@ pub(super) struct Step {
 pub(super) const STEPS: &[Step] = &[
     Step { name: "fmt", about: "the code is laid out as rustfmt does", run: fmt },
     Step { name: "tidy", about: "the project's own rules", run: run_tidy },
+    Step { name: "locks", about: "the lock files are what the manifests ask for", run: check_locks },
     Step { name: "deny", about: "licences, bans and sources of all packages", run: deny },
     Step { name: "advisories", about: "known vulnerabilities of all packages", run: advisories },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
@@ -103,10 +104,14 @@ fn look_for_file_systems(context: &Context<'_>) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Reads every package of the lock file, those of other platforms too, which no build here has fetched. The check itself
-/// needs no network.
+/// The fuzzers have a lock file of their own, which no other build reads. Packages of other platforms are fetched too.
+fn check_locks(context: &Context<'_>) -> anyhow::Result<Outcome> {
+    cargo(context, &["fetch", "--locked"])?;
+    cargo(context, &["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"])
+}
+
+/// Reads every package of the lock file, which the step before has fetched. The check itself needs no network.
 fn deny(context: &Context<'_>) -> anyhow::Result<Outcome> {
-    process::run(&mut process::cargo(context.root, &["fetch", "--locked"]))?;
     cargo_deny(context, &["--offline", "check", "bans", "licenses", "sources"])
 }
 

@@ -21,7 +21,8 @@ use tracing::debug;
 
 use crate::ask::socket::Socket;
 use crate::ask::wire::{
-    ANSWER_WITHIN, ANSWERS_MAX, CONNECTIONS_MAX, REQUEST_BYTES_MAX, REQUEST_WITHIN, Reply, Request, SEND_WITHIN,
+    ANSWER_WITHIN, ANSWERS_MAX, CONNECTIONS_MAX, LARGE_REPLIES_MAX, LARGE_REPLY_BYTES, REQUEST_BYTES_MAX,
+    REQUEST_WITHIN, Reply, Request, SEND_WITHIN,
 };
 use crate::ask::{Source, answer};
 use crate::exit;
@@ -38,13 +39,16 @@ pub(crate) struct Answerer {
     config_path: PathBuf,
     /// How many may be answered at once.
     turns: Semaphore,
+    /// How many large replies may wait for their readers at once.
+    large: Semaphore,
     request_within: Duration,
 }
 
 impl Answerer {
     /// From this ledger, which must be opened for reading, and this configuration.
     pub(crate) fn new(ledger: Ledger, config_path: PathBuf) -> Self {
-        Self { ledger, config_path, turns: Semaphore::new(ANSWERS_MAX), request_within: REQUEST_WITHIN }
+        let (turns, large) = (Semaphore::new(ANSWERS_MAX), Semaphore::new(LARGE_REPLIES_MAX));
+        Self { ledger, config_path, turns, large, request_within: REQUEST_WITHIN }
     }
 
     /// Gives clients less time, for a test that waits for its end.
@@ -93,7 +97,21 @@ impl Answerer {
             }),
             None => Reply::failed(format!("error: a question has one line of at most {REQUEST_BYTES_MAX} bytes")),
         };
-        timeout(SEND_WITHIN, stream.write_all(&reply.to_line())).await?
+        self.send(&mut stream, reply.to_line()).await
+    }
+
+    /// A large reply that finds no place is given up at once: to wait for one would be to hold it all the same.
+    pub(super) async fn send(&self, stream: &mut UnixStream, mut line: Vec<u8>) -> io::Result<()> {
+        let _place = match self.large.try_acquire() {
+            _ if line.len() <= LARGE_REPLY_BYTES => None,
+            Ok(place) => Some(place),
+            Err(_) => {
+                let told = "error: others are being sent long answers; ask again, or for less";
+                line = Reply::failed(told).to_line();
+                None
+            }
+        };
+        timeout(SEND_WITHIN, stream.write_all(&line)).await?
     }
 
     async fn reply(&self, line: &[u8]) -> Reply {

@@ -3,14 +3,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::task::JoinSet;
 
 use crate::ask::server::{Answerer, Serving};
 use crate::ask::socket::SocketError;
-use crate::ask::wire::{CONNECTIONS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
+use crate::ask::wire::{CONNECTIONS_MAX, LARGE_REPLIES_MAX, LARGE_REPLY_BYTES, REPLY_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::wiring;
 
 use super::*;
@@ -167,6 +169,47 @@ async fn a_client_that_goes_away_before_its_answer_disturbs_nobody() {
         stream.write_all(&[serde_json::to_vec(&request).unwrap(), b"\n".to_vec()].concat()).await.unwrap();
     }
     place.assert_well().await;
+}
+
+#[tokio::test]
+async fn long_answers_that_nobody_reads_are_few_and_short_ones_go_on() {
+    let dir = TempDir::new().unwrap();
+    let database = dir.path().join("amikeep.db");
+    let lock = wiring::lock(&database, "a test", NOW.parse().unwrap()).unwrap();
+    let ledger = Ledger::open_for_engine(&database, &lock).await.unwrap();
+    let answerer = Arc::new(Answerer::new(ledger, dir.path().join("none.toml")));
+    let long = vec![b'x'; LARGE_REPLY_BYTES + 1];
+    let mut unread = Vec::new();
+    let mut sending = JoinSet::new();
+    for _ in 0..LARGE_REPLIES_MAX {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let (answerer, line) = (Arc::clone(&answerer), long.clone());
+        sending.spawn(async move { answerer.send(&mut ours, line).await });
+        // What has begun to come has its place.
+        theirs.read_exact(&mut [0]).await.unwrap();
+        unread.push(theirs);
+    }
+    for (line, expected) in [(long.clone(), "others are being sent long answers"), (b"short\n".to_vec(), "short")] {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        answerer.send(&mut ours, line).await.unwrap();
+        drop(ours);
+        let mut read = String::new();
+        theirs.read_to_string(&mut read).await.unwrap();
+        assert!(read.contains(expected), "{}", &read[..read.len().min(200)]);
+    }
+    // Those who left have given their places back.
+    drop(unread);
+    while let Some(sent) = sending.join_next().await {
+        assert!(sent.unwrap().is_err(), "nobody read it");
+    }
+    let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+    let mut read = Vec::new();
+    let (sent, n) = tokio::join!(answerer.send(&mut ours, long.clone()), async {
+        let mut limited = (&mut theirs).take(long.len() as u64);
+        limited.read_to_end(&mut read).await.unwrap()
+    });
+    sent.unwrap();
+    assert_eq!(n, long.len());
 }
 
 #[test]

@@ -20,6 +20,11 @@ pub(super) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 pub(super) const REQUEST_BYTES_MAX: usize = 128 * 1024;
 /// The longest reply: a thousand jobs take 2 MB, and twenty thousand images 20 MB.
 pub(super) const REPLY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Replies above this are large: few of them wait for their readers at once, so that clients that ask for much and read
+/// nothing cannot make the daemon hold it all.
+pub(super) const LARGE_REPLY_BYTES: usize = 1024 * 1024;
+/// Large replies that are sent at once.
+pub(super) const LARGE_REPLIES_MAX: usize = 2;
 /// Connections at once. Whoever comes when all are taken waits in the kernel's queue until one is free.
 pub(super) const CONNECTIONS_MAX: usize = 16;
 /// Answers that are made at once. They share the disk and the processor with the backups, which come first.
