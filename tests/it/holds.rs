@@ -209,6 +209,76 @@ async fn a_daemon_that_is_killed_in_a_hold_is_thawed_for_by_its_guard() {
     assert_eq!(again.json()["holds"].as_array().unwrap().len(), 0, "settled: {again:?}");
 }
 
+/// Fails as long as the file is there.
+const THAW_UNLESS_DOWN: &str = "test ! -e DIR/down && echo thawed >> DIR/held";
+
+/// What a hold of this job could not thaw, as `show` tells it.
+async fn may_be_frozen(held: &Held, job: &Value) -> Vec<Value> {
+    let story = held.site.run(&["show", job["id"].as_str().unwrap(), "--format", "json"]).await.json();
+    story["may_be_frozen"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thaw_that_failed_stays_on_record_until_one_succeeds() {
+    let held = Held::new(world(), "no-reboot", "touch DIR/down; echo frozen >> DIR/held", THAW_UNLESS_DOWN, "").await;
+    let (job, ran) = held.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str()), (0, Some("crash")), "{job:#} {ran:?}");
+    assert_eq!(held.lines(), ["frozen"]);
+    assert!(ran.stderr.contains("may still be frozen") && ran.stderr.contains("echo thawed"), "{ran:?}");
+    let left = may_be_frozen(&held, &job).await;
+    assert_eq!(left.len(), 1, "{left:#?}");
+    assert!(left[0]["run"].as_str().unwrap().contains("echo thawed"), "the command to run is named: {left:#?}");
+
+    // Tried again, and still in vain.
+    let thaw = held.site.run(&["thaw", "--format", "json"]).await;
+    assert_eq!((thaw.code, thaw.json()["holds"][0]["left"].as_array().unwrap().len()), (1, 1), "{thaw:?}");
+    assert_eq!(may_be_frozen(&held, &job).await.len(), 1);
+
+    std::fs::remove_file(held.file("down")).unwrap();
+    let thaw = held.site.run(&["thaw", "--format", "json"]).await;
+    assert_eq!(thaw.code, 0, "{thaw:?}");
+    assert_eq!(held.lines(), ["frozen", "thawed"]);
+    assert_eq!(may_be_frozen(&held, &job).await.len(), 0);
+    assert_eq!(held.site.run(&["thaw"]).await.stdout, "Nothing was left frozen.\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_daemon_tries_to_thaw_what_a_hold_left_until_it_can() {
+    let held = Held::new(world(), "no-reboot", "touch DIR/down; echo frozen >> DIR/held", THAW_UNLESS_DOWN, "").await;
+    let daemon = held.site.daemon().await;
+    let queued = held.site.run(&["backup", &instance_id(1), "--no-wait"]).await;
+    assert_eq!(queued.code, 0, "{queued:?}");
+    let jobs = held.site.wait_for_jobs("it ends", |jobs| jobs.iter().all(|job| job["state"] == "succeeded")).await;
+    assert_eq!(may_be_frozen(&held, &jobs[0]).await.len(), 1);
+    let listed = held.site.run(&["thaw", "--format", "json"]).await;
+    assert_eq!((listed.code, listed.json()["holds"].as_array().unwrap().len()), (1, 1), "{listed:?}");
+    std::fs::remove_file(held.file("down")).unwrap();
+    held.wait_for_lines(2).await;
+    assert_eq!(held.lines()[1], "thawed", "by the daemon");
+    while !may_be_frozen(&held, &jobs[0]).await.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(held.site.run(&["thaw"]).await.code, 0);
+    daemon.kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_says_that_what_was_left_is_thawed() {
+    let held = Held::new(world(), "no-reboot", FREEZE, "exit 1", "").await;
+    let (job, _) = held.backup().await;
+    let id = job["id"].as_str().unwrap();
+    let daemon = held.site.daemon().await;
+    let refused = held.site.run(&["thaw", "--settled", id]).await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    daemon.kill();
+    assert_eq!(may_be_frozen(&held, &job).await.len(), 1);
+    let settled = held.site.run(&["thaw", "--settled", id]).await;
+    assert_eq!(settled.code, 0, "{settled:?}");
+    assert_eq!(may_be_frozen(&held, &job).await.len(), 0);
+    let again = held.site.run(&["thaw", "--settled", id]).await;
+    assert!(again.code == 1 && again.stderr.contains("left nothing frozen"), "{again:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_host_is_never_frozen_for_an_instance() {
     let site = Site::new(world().instance(spec(1)), "").await;

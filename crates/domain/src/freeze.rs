@@ -3,6 +3,7 @@
 //! It owns what counts as proof. A hold is told of by whoever held ([`Held`]); what an image is worth that was taken in
 //! it follows from that and from the snapshots, in `judge` of the engine, by the rules of [`Held::grade_of`].
 
+use std::fmt;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -206,6 +207,33 @@ pub struct HoldRecord {
     pub command_limit: SignedDuration,
     /// What commands are told, as environment variables.
     pub facts: Vec<(String, String)>,
+    /// What may still be frozen now that the hold is over, and what undoes it; empty as long as the hold is under way.
+    pub left: Vec<LeftFrozen>,
+}
+
+impl HoldRecord {
+    /// The same once its hold is over, its commands after it have run, and this could not be thawed.
+    #[must_use]
+    pub fn left_behind(mut self, left: Vec<LeftFrozen>) -> Self {
+        self.post.clear();
+        self.left = left;
+        self
+    }
+}
+
+/// What may still be frozen although its hold is over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftFrozen {
+    /// What it is, and why, in words that begin a sentence.
+    pub what: String,
+    /// The command that undoes it, for people.
+    pub run: String,
+}
+
+impl fmt::Display for LeftFrozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: run `{}`", self.what, self.run)
+    }
 }
 
 /// A guard's process: its number, and the kernel's tick at which it started, which no other process of that number shares.

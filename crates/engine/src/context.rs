@@ -14,6 +14,7 @@ use amikeep_ledger::Ledger;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{Clock, Random};
+use crate::hold::left::Turns;
 use crate::host::Host;
 
 /// The longest that any call may take, whatever the adapter does. The adapter has shorter limits of its own; this one
@@ -32,6 +33,8 @@ pub(crate) struct Context<C> {
     pub(crate) random: Arc<dyn Random>,
     /// The machine that holds are had from.
     pub(crate) host: Arc<dyn Host>,
+    /// Whose turn it is with an instance that is held still.
+    pub(crate) turns: Arc<Turns>,
     /// When this engine was started: whoever held the lock before sent nothing after it.
     pub(crate) started_at: Timestamp,
     /// Counts the configurations since the start.
@@ -48,7 +51,7 @@ impl<C: Cloud> Context<C> {
         in_force: InForce<C>,
     ) -> Self {
         let started_at = clock.now();
-        Self { ledger, clock, random, host, started_at, epoch: 0, in_force }
+        Self { ledger, clock, random, host, turns: Arc::default(), started_at, epoch: 0, in_force }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -75,6 +78,7 @@ impl<C: Cloud> Context<C> {
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
             host: Arc::clone(&self.host),
+            turns: Arc::clone(&self.turns),
             started_at: self.started_at,
             epoch: self.epoch + 1,
             in_force,

@@ -17,7 +17,7 @@ use tracing::{error, info};
 use crate::clock::{Clock, Random};
 use crate::context::{Context, InForce};
 use crate::error::EngineError;
-use crate::hold::recover::recover_holds;
+use crate::hold::recover::{Recovered, recover_holds};
 use crate::host::{Host, NoHost};
 use crate::ledger_backups::LedgerBackups;
 use crate::report::Report;
@@ -90,7 +90,8 @@ impl<C: Cloud> Engine<C> {
         state.set_accounts(&policy_set);
         // Before anything else: what a process froze that died is thawed.
         let host = Arc::clone(&options.host);
-        recover_holds(&ledger, &*clock, &host).await?;
+        let recovered = recover_holds(&ledger, &*clock, &host).await?;
+        state.left_holds.take(Ok(recovered.iter().flat_map(Recovered::told).collect()), clock.now())?;
         let ctx = Arc::new(Context::new(ledger, clock, random, host, InForce { policy_set, clouds }));
         let (tasks, claims, told) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
         let mut engine = Self { ctx, state, tasks, claims, told, rest_until: None, trouble: None, options };
@@ -135,6 +136,7 @@ impl<C: Cloud> Engine<C> {
         }
         self.spawn_events(events);
         self.spawn_ledger_backup(now);
+        self.spawn_thaw(now);
         Ok(Plan { actions: started, notes, wake_at })
     }
 
@@ -272,6 +274,14 @@ impl<C: Cloud> Engine<C> {
     fn spawn_ledger_backup(&mut self, now: Timestamp) {
         if let Some(kept) = self.state.ledger_backups.begin(&self.ctx.ledger, now) {
             self.start_task(Work::BackUpLedger { kept }, Claim { backs_up: true, ..Claim::default() });
+        }
+    }
+
+    /// Starts another try at what holds could not thaw, if one is due.
+    fn spawn_thaw(&mut self, now: Timestamp) {
+        self.state.left_holds.add(self.ctx.turns.take_left(), now);
+        if self.state.left_holds.begin(now) {
+            self.start_task(Work::ThawLeft, Claim { thaws: true, ..Claim::default() });
         }
     }
 
@@ -417,6 +427,9 @@ impl<C: Cloud> Engine<C> {
         }
         if claim.backs_up {
             self.state.ledger_backups.panicked(self.ctx.now());
+        }
+        if claim.thaws {
+            self.state.left_holds.panicked(self.ctx.now());
         }
         if let Some(request) = claim.request {
             self.refuse_after_panic(request).await?;

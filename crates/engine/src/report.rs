@@ -70,6 +70,8 @@ pub(crate) enum Report {
     },
     /// A backup of the ledger was made, or could not be.
     LedgerBackedUp(Result<Backup, LedgerError>),
+    /// What holds could not thaw was tried again; this is left.
+    ThawedLeft(Result<Vec<String>, LedgerError>),
     /// Something could not be written down.
     LedgerFailed {
         jobs: Vec<JobId>,
@@ -194,6 +196,7 @@ impl State {
                 return result;
             }
             Report::LedgerBackedUp(result) => return self.ledger_backups.take(result, now),
+            Report::ThawedLeft(result) => return self.left_holds.take(result, now),
             Report::LedgerFailed { jobs, recording, error } => {
                 self.busy.retain(|job| !jobs.contains(job));
                 if let Some(key) = recording {

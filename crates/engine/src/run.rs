@@ -61,6 +61,8 @@ pub struct Beat {
     pub trouble: Option<String>,
     /// Why the last backup of the ledger failed.
     pub ledger_backup: Option<String>,
+    /// What holds could not thaw and may still be frozen, each with the command that thaws it.
+    pub left_frozen: Vec<String>,
 }
 
 /// What can wake the loop from outside.
@@ -203,7 +205,10 @@ impl<C: Cloud> Engine<C> {
     /// a trouble the ledger must take a write before anything is planned again.
     async fn tick_or_rest(&mut self) -> Result<Timestamp, EngineError> {
         match self.try_tick().await {
-            Ok(plan) => Ok(plan.wake_at.unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX))),
+            Ok(plan) => {
+                let wakes = plan.wake_at.into_iter().chain(self.state.left_holds.due_at());
+                Ok(wakes.min().unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX)))
+            }
             Err(error) => self.rest_after(error),
         }
     }
@@ -229,6 +234,7 @@ impl<C: Cloud> Engine<C> {
             paused,
             trouble: self.trouble.clone(),
             ledger_backup: self.state.ledger_backups.trouble().map(str::to_owned),
+            left_frozen: self.state.left_holds.left().to_vec(),
         }
     }
 

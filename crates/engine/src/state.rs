@@ -12,6 +12,7 @@ use amikeep_domain::policy::{PolicySet, saturating_add};
 use amikeep_domain::prune::Deletion;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::hold::left::LeftHolds;
 use crate::ledger_backups::LedgerBackups;
 
 /// The wait after a failed read, doubled from here up to [`READ_RETRY_MAX`].
@@ -40,6 +41,8 @@ pub(crate) struct State {
     /// Pauses that are in force, or were not long ago.
     pub(crate) pauses: Vec<Pause>,
     pub(crate) ledger_backups: LedgerBackups,
+    /// What holds could not thaw.
+    pub(crate) left_holds: LeftHolds,
     /// Jobs and cursors must be read from the ledger again: an effect could not be written down.
     pub(crate) reload: bool,
 }

@@ -23,6 +23,7 @@ use amikeep_domain::prune::Deletion;
 use jiff::Timestamp;
 
 use crate::context::Context;
+use crate::hold::recover::thaw_left;
 use crate::report::Report;
 
 pub(crate) use crate::task::pin::Pin;
@@ -45,6 +46,8 @@ pub(crate) enum Work {
     Events(BTreeMap<JobId, JobEvent>),
     /// A backup of the ledger, of which so many are kept.
     BackUpLedger { kept: usize },
+    /// Another try at what holds could not thaw.
+    ThawLeft,
     /// An operator's wish to keep an image, or no longer.
     Pin(Box<Pin>),
 }
@@ -61,6 +64,8 @@ pub(crate) struct Claim {
     pub(crate) request: Option<RequestId>,
     /// The ledger is being backed up.
     pub(crate) backs_up: bool,
+    /// What holds left is being thawed.
+    pub(crate) thaws: bool,
     /// Under which configuration it was started.
     pub(crate) epoch: u64,
 }
@@ -74,6 +79,7 @@ impl Task {
                 return record::events(&ctx, changes.collect()).await;
             }
             Work::BackUpLedger { kept } => return back_up::ledger(&ctx, kept).await,
+            Work::ThawLeft => return Report::ThawedLeft(thaw_left(&ctx).await),
             Work::Pin(pin) => return pin::pin(&ctx, *pin).await,
         };
         match action {

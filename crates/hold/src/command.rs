@@ -5,13 +5,15 @@
 //! when it is told to, when the budget is used up, and when its parent is gone; and when the guard is gone, its parent does.
 //!
 //! What the commands do on the other side is theirs. Exit code 0 of the first says that everything is frozen, and of the
-//! second that everything was frozen until then; there is no other proof.
+//! second that everything was frozen until then; there is no other proof. A command that thaws and fails is run again a few
+//! times; what it leaves is told as perhaps frozen, and whoever holds must try it again until it says that it is not.
 //!
 //! ```text
 //! to the guard    arm MILLISECONDS | thaw
-//! from the guard  ready | thawing CAUSE | thawed CAUSE ok|failed WORDS
+//! from the guard  ready | thawing CAUSE | thawed CAUSE ok|not-frozen|failed WORDS
 //! ```
 
+mod thaw;
 mod watch;
 
 use std::ffi::OsString;
@@ -30,6 +32,7 @@ use crate::moment::{Anchor, Moment};
 use crate::parent::GuardProgram;
 use crate::wire::Cause;
 
+pub use crate::command::thaw::{NOT_FROZEN, ThawOutcome, run_thaw};
 pub use crate::command::watch::guard_main;
 
 /// A guard that starts says so in a small part of this.
@@ -102,8 +105,8 @@ impl CommandGuard {
         let thaw = hold.thaw.clone();
         let mut report = hold.thaw();
         // It was begun while the command that freezes still ran, and may have come too early to find anything frozen.
-        if is_armed && is_over && run_hook(&thaw, facts).outcome == HookOutcome::Succeeded {
-            report.thaw = Ok(());
+        if is_armed && is_over {
+            report.thaw = run_thaw(&thaw, facts);
         }
         Err(Box::new(report))
     }
@@ -139,8 +142,10 @@ pub struct CommandReport {
     pub cause: Cause,
     /// What became of the command that freezes.
     pub freeze: HookRun,
-    /// What became of the command that thaws: its words if it failed.
-    pub thaw: Result<(), String>,
+    /// What became of the command that thaws.
+    pub thaw: ThawOutcome,
+    /// That command.
+    pub thaw_argv: Vec<String>,
     /// When the command that freezes had ended.
     pub held_from: Timestamp,
     /// When the command that thaws was begun.
@@ -154,7 +159,13 @@ pub struct CommandReport {
 impl CommandReport {
     /// It was frozen, and thawed because we said so and for no other reason, and the command that thaws found it frozen.
     pub fn proves_hold(&self) -> bool {
-        self.cause == Cause::Told && self.freeze.outcome == HookOutcome::Succeeded && self.thaw.is_ok()
+        self.cause == Cause::Told && self.freeze.outcome == HookOutcome::Succeeded && self.thaw == ThawOutcome::Thawed
+    }
+
+    /// Something may still be frozen: the command that freezes was begun, and the one that thaws did not say that nothing
+    /// is. Whoever gets this must tell a human, and have the command that thaws run again until it does.
+    pub fn may_be_frozen(&self) -> bool {
+        self.thaw.may_be_frozen() && !matches!(self.freeze.outcome, HookOutcome::NotStarted(_))
     }
 }
 
@@ -177,6 +188,7 @@ impl CommandHold {
             cause,
             freeze: self.freeze.clone(),
             thaw,
+            thaw_argv: self.thaw.argv.clone(),
             held_from: self.anchor.wall(self.frozen),
             held_until: self.anchor.wall(begun),
             thawed_at: self.anchor.wall(done),
@@ -188,7 +200,7 @@ impl CommandHold {
         let Some(mut orders) = self.orders.take() else { return };
         let _ = writeln!(orders, "thaw");
         if !self.watch.wait(self.thaw.limit + GRACE, |state| state.outcome.is_some()) {
-            self.watch.force();
+            self.watch.force(self.thaw.limit + GRACE);
         }
         // Only now: its end would be an order to thaw for another reason.
         drop(orders);

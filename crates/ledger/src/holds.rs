@@ -53,7 +53,7 @@ impl Ledger {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use amikeep_domain::freeze::{Connection, GuardStamp, Held, HeldMount, Proof, RecordedMount};
+    use amikeep_domain::freeze::{Connection, GuardStamp, Held, HeldMount, LeftFrozen, Proof, RecordedMount};
     use amikeep_domain::grade::Grade;
     use amikeep_domain::job::{HoldStep, JobEvent};
     use jiff::SignedDuration;
@@ -72,6 +72,7 @@ pub(crate) mod tests {
             stopped_replica: Some(Connection::File("/etc/amikeep/url".into())),
             command_limit: SignedDuration::from_secs(30),
             facts: vec![("AMIKEEP_INSTANCE_ID".to_owned(), "i-12345678".to_owned())],
+            left: Vec::new(),
         }
     }
 
@@ -105,6 +106,11 @@ pub(crate) mod tests {
             fixture.ledger.record_hold(job.id, record, at("2026-11-22T01:00:00Z")).await.unwrap();
         }
         assert_eq!(fixture.ledger.open_holds().await.unwrap(), [(job.id, record())]);
+        let left = LeftFrozen { what: "`/data` may still be frozen".to_owned(), run: "fsfreeze -u /data".to_owned() };
+        let record = record().left_behind(vec![left]);
+        assert!(record.post.is_empty(), "they have run");
+        fixture.ledger.record_hold(job.id, &record, at("2026-11-22T01:01:00Z")).await.unwrap();
+        assert_eq!(fixture.ledger.open_holds().await.unwrap(), [(job.id, record)]);
         fixture.ledger.settle_hold(job.id).await.unwrap();
         assert_eq!(fixture.ledger.open_holds().await.unwrap(), []);
     }

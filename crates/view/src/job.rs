@@ -140,6 +140,23 @@ pub struct Story {
     pub job: Job,
     /// Its events, in their order.
     pub events: Vec<Event>,
+    /// What its hold could not thaw; empty once it is thawed.
+    pub may_be_frozen: Vec<LeftFrozen>,
+}
+
+/// What may still be frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftFrozen {
+    /// What it is, and why.
+    pub what: String,
+    /// The command that thaws it.
+    pub run: String,
+}
+
+impl From<&domain::freeze::LeftFrozen> for LeftFrozen {
+    fn from(left: &domain::freeze::LeftFrozen) -> Self {
+        Self { what: left.what.clone(), run: left.run.clone() }
+    }
 }
 
 impl From<&domain::job::Job> for Job {

@@ -252,7 +252,11 @@ pub(crate) struct HoldArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ThawArgs {}
+pub(crate) struct ThawArgs {
+    /// What this job left frozen was thawed by hand: nothing is tried any more
+    #[arg(long, value_name = "JOB")]
+    pub(crate) settled: Option<String>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {

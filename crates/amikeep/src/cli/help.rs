@@ -250,8 +250,12 @@ Example:
   amikeep hold --freeze database --test";
 
 pub(super) const THAW: &str = "\
-Thaws what an amikeep that died in a hold may have left frozen, and runs the commands that were to be run after it. What \
-may be frozen is read from the ledger; nothing else is ever thawed. While a daemon runs it does nothing, since what is \
-frozen then is the daemon's. The drop-in of the service calls it by ExecStopPost, and every start does the same.
+Thaws what an amikeep that died in a hold may have left frozen, or what a hold could not thaw, and runs the commands that \
+were to be run after it. What may be frozen is read from the ledger; nothing else is ever thawed. While a daemon runs this \
+only lists what may be frozen, since the daemon tries to thaw it itself, again and again. The drop-in of the service calls \
+it by ExecStopPost, and every start does the same.
+
+A command that thaws and fails leaves open whether anything is frozen, so it is run again by every start. Once you have \
+looked, and thawed by hand what was frozen, --settled ends that. It needs the daemon to be stopped.
 
 Exit code 0: nothing is left frozen. 1: something may be, and is named.";

@@ -26,7 +26,10 @@ pub(crate) async fn answer(question: &ShowQuestion, source: &Source<'_>) -> anyh
     let jobs = find(ledger, &question.job).await?;
     let [job] = jobs.as_slice() else { return Ok(Answer::failed(not_one(&question.job, &jobs))) };
     let events = ledger.events(job.id).await?.iter().map(view::job::Event::from).collect();
-    let story = view::job::Story { job: job.into(), events };
+    let holds = ledger.open_holds().await?;
+    let left = holds.iter().filter(|(of, _)| *of == job.id).flat_map(|(_, record)| &record.left);
+    let may_be_frozen = left.map(view::job::LeftFrozen::from).collect();
+    let story = view::job::Story { job: job.into(), events, may_be_frozen };
     Answer::new(source.format, &story, || tell(&story))
 }
 
@@ -74,6 +77,13 @@ pub(super) fn not_one(part: &str, jobs: &[Job]) -> String {
 fn tell(story: &view::job::Story) -> Vec<Block> {
     let job = &story.job;
     let mut blocks = vec![Block::Heading(format!("Job {}", job.id)), Block::Facts(view::job::facts(job))];
+    for left in &story.may_be_frozen {
+        let facts = vec![
+            Fact::new("what", Cell::new(&left.what, Tone::Bad)),
+            Fact::new("run", Cell::new(&left.run, Tone::Warning)),
+        ];
+        blocks.extend([Block::Gap, Block::Heading("Writes may hang".to_owned()), Block::Facts(facts)]);
+    }
     if let Some(error) = &job.error {
         let why = vec![
             Fact::new("error", Cell::new(&error.code, Tone::Bad)),

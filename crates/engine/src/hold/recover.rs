@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amikeep_domain::freeze::{HoldRecord, Via};
+use amikeep_cloud::Cloud;
+use amikeep_domain::freeze::{HoldRecord, LeftFrozen, Via};
 use amikeep_domain::id::JobId;
 use amikeep_domain::job::{HoldStep, Job, JobEvent};
+use amikeep_hold::command::run_thaw;
 use amikeep_hold::{
     DeviceNumber, FrozenRecord, Hook, HookOutcome, Leftover, LeftoverOutcome, ProcessStamp, boot_id, run_hook,
     thaw_leftovers,
@@ -18,7 +20,9 @@ use jiff::Timestamp;
 use tracing::{error, warn};
 
 use crate::clock::Clock;
+use crate::context::Context;
 use crate::hold::app::start_replica;
+use crate::hold::told::{left_by_command, left_mount};
 use crate::host::Host;
 
 /// What came of one hold that was left behind.
@@ -28,10 +32,17 @@ pub struct Recovered {
     pub job: JobId,
     /// What was found and done, in words.
     pub done: Vec<String>,
-    /// What may still be frozen, and why.
-    pub left: Vec<String>,
+    /// What may still be frozen, and what undoes it.
+    pub left: Vec<LeftFrozen>,
     /// A command after the hold failed.
     pub hook_failed: Option<String>,
+}
+
+impl Recovered {
+    /// What may still be frozen, for people.
+    pub(crate) fn told(&self) -> impl Iterator<Item = String> {
+        self.left.iter().map(|it| format!("job {}: {it}", self.job))
+    }
 }
 
 /// Thaws what was left frozen, and runs the commands that were to be run. What is settled is forgotten, where the ledger can
@@ -43,16 +54,47 @@ pub async fn recover_holds(
 ) -> Result<Vec<Recovered>, LedgerError> {
     let mut recovered = Vec::new();
     for (job, record) in ledger.open_holds().await? {
-        let host = Arc::clone(host);
-        let undone = tokio::task::spawn_blocking(move || undo(job, &record, &*host)).await;
-        let Ok(undone) = undone else { continue };
-        if let Err(error) = settle(ledger, &undone, clock.now()).await {
-            warn!(job_id = %job, "what was done about the hold of job {job} could not be written down: {error}");
-        }
-        tell(&undone);
-        recovered.push(undone);
+        recovered.extend(recover_hold(ledger, clock, host, job, record).await);
     }
     Ok(recovered)
+}
+
+/// One hold. `None`: this very try panicked, and the record stays as it is.
+async fn recover_hold(
+    ledger: &Ledger,
+    clock: &dyn Clock,
+    host: &Arc<dyn Host>,
+    job: JobId,
+    record: HoldRecord,
+) -> Option<Recovered> {
+    let (host, kept) = (Arc::clone(host), record.clone());
+    let undone = tokio::task::spawn_blocking(move || undo(job, &record, &*host)).await.ok()?;
+    if let Err(error) = settle(ledger, &undone, &kept, clock.now()).await {
+        warn!(job_id = %job, "what was done about the hold of job {job} could not be written down: {error}");
+    }
+    tell(&undone, &kept);
+    Some(undone)
+}
+
+/// Tries again to thaw what holds left that are over, but for instances that are held still at this moment. Says what is
+/// left, for people.
+pub(crate) async fn thaw_left<C: Cloud>(ctx: &Context<C>) -> Result<Vec<String>, LedgerError> {
+    let mut left = Vec::new();
+    for (job, record) in ctx.ledger.open_holds().await? {
+        if record.left.is_empty() {
+            // Its hold is under way.
+            continue;
+        }
+        let instance = ctx.ledger.job(job).await?.map(|job| job.key.instance);
+        let turn = instance.as_ref().and_then(|instance| ctx.turns.try_take(instance));
+        let undone = match &turn {
+            Some(_turn) => recover_hold(&ctx.ledger, &*ctx.clock, &ctx.host, job, record.clone()).await,
+            None => None,
+        };
+        let as_before = || Recovered { job, done: Vec::new(), left: record.left, hook_failed: None };
+        left.extend(undone.unwrap_or_else(as_before).told());
+    }
+    Ok(left)
 }
 
 fn undo(job: JobId, record: &HoldRecord, host: &dyn Host) -> Recovered {
@@ -67,14 +109,18 @@ fn undo(job: JobId, record: &HoldRecord, host: &dyn Host) -> Recovered {
             .push("the guard on the instance thaws what is frozen there, at the budget at the latest".to_owned());
     }
     if let Some(thaw) = &record.thaw {
-        let run = run_hook(&hook(thaw, record), &record.facts);
-        // It may find nothing frozen, since a guard has thawed it; nobody here can tell.
-        undone.done.push(run.to_string());
+        // It may find nothing frozen, since a guard has thawed it; only the command itself can tell.
+        let outcome = run_thaw(&hook(thaw, record), &record.facts);
+        if outcome.may_be_frozen() {
+            undone.left.push(left_by_command(thaw, &outcome));
+        } else {
+            undone.done.push(format!("`{}` {outcome}", thaw.join(" ")));
+        }
     }
     match record.stopped_replica.as_ref().map(|connection| start_replica(host, connection)) {
         None => {}
         Some(Ok(done)) => undone.done.push(done),
-        Some(Err(left)) => undone.left.push(left),
+        Some(Err(what)) => undone.left.push(LeftFrozen { what, run: "START REPLICA".to_owned() }),
     }
     for post in record.post.iter().rev() {
         let run = run_hook(&hook(post, record), &record.facts);
@@ -104,41 +150,60 @@ fn frozen_records(record: &HoldRecord) -> Vec<FrozenRecord> {
 
 fn tell_leftover(leftover: &Leftover, undone: &mut Recovered) {
     let mount = leftover.record.mount.display();
+    let left = |why: String| {
+        let left = left_mount(&leftover.record.mount);
+        LeftFrozen { what: format!("{}: {why}", left.what), ..left }
+    };
     match leftover.outcome {
         LeftoverOutcome::Thawed => undone.done.push(format!("{mount} was frozen, and is thawed")),
         LeftoverOutcome::WasNotFrozen => undone.done.push(format!("{mount} was not frozen")),
         LeftoverOutcome::OtherBoot => undone.done.push(format!("{mount}: the machine was started anew since")),
         LeftoverOutcome::NotMounted => undone.done.push(format!("{mount} is not mounted")),
-        LeftoverOutcome::GuardAtWork => undone.left.push(format!("{mount}: its guard hangs in the kernel")),
-        LeftoverOutcome::Failed(errno) => undone.left.push(format!("{mount} could not be thawed: {errno}")),
+        LeftoverOutcome::GuardAtWork => undone.left.push(left("its guard hangs in the kernel".to_owned())),
+        LeftoverOutcome::Failed(errno) => undone.left.push(left(format!("thawing it failed: {errno}"))),
     }
 }
 
-async fn settle(ledger: &Ledger, undone: &Recovered, at: Timestamp) -> Result<(), LedgerError> {
+async fn settle(ledger: &Ledger, undone: &Recovered, record: &HoldRecord, at: Timestamp) -> Result<(), LedgerError> {
     if let Some(job) = ledger.job(undone.job).await?.filter(is_open) {
         let mut told: Vec<(JobEvent, Timestamp)> = Vec::new();
-        for detail in undone.done.iter().chain(&undone.left) {
-            told.push((JobEvent::HoldStep { step: HoldStep::Recovered, detail: detail.clone() }, at));
+        for detail in undone.done.iter().cloned().chain(undone.left.iter().map(ToString::to_string)) {
+            told.push((JobEvent::HoldStep { step: HoldStep::Recovered, detail }, at));
         }
         if let Some(reason) = undone.hook_failed.clone().filter(|_| job.image().is_some()) {
             told.push((JobEvent::HookFailed { reason }, at));
         }
         ledger.record_told(&job, &told).await?;
     }
-    if undone.left.is_empty() { ledger.settle_hold(undone.job).await } else { Ok(()) }
+    if undone.left.is_empty() {
+        return ledger.settle_hold(undone.job).await;
+    }
+    ledger.record_hold(undone.job, &record.clone().left_behind(undone.left.clone()), at).await
 }
 
 fn is_open(job: &Job) -> bool {
     !job.state.name().is_terminal()
 }
 
-fn tell(undone: &Recovered) {
-    let job = undone.job;
-    warn!(job_id = %job, "a process died while it held an instance still for job {job}: {}", undone.done.join("; "));
-    for left in &undone.left {
-        error!(
-            job_id = %job,
-            "{left}; writes may hang: run `fsfreeze --unfreeze` on what is frozen, and see the kernel's log if that fails"
-        );
+fn tell(undone: &Recovered, record: &HoldRecord) {
+    let (job, done) = (undone.job, undone.done.join("; "));
+    match (record.left.is_empty(), undone.left.is_empty()) {
+        (true, _) => {
+            warn!(job_id = %job, "a process died while it held an instance still for job {job}: {done}");
+        }
+        (false, true) => warn!(job_id = %job, "what the hold of job {job} had left frozen is thawed: {done}"),
+        (false, false) => {}
     }
+    for left in &undone.left {
+        tell_left(job, left);
+    }
+}
+
+/// Loud, since users wait for writes; and with the command that ends it.
+pub(crate) fn tell_left(job: JobId, left: &LeftFrozen) {
+    error!(
+        job_id = %job,
+        "{}, and writes may hang: run `{}`; amikeep tries again until it succeeds, or until `amikeep thaw --settled {job}`",
+        left.what, left.run
+    );
 }

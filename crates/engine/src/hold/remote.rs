@@ -1,6 +1,5 @@
 //! From a freeze to what the guard of another machine is told, and from what it says to what a hold was.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use amikeep_domain::freeze::{Freeze, HeldMount};
@@ -12,7 +11,7 @@ use jiff::Timestamp;
 use crate::hold::app::chain;
 use crate::hold::facts::Purpose;
 use crate::hold::ready::NotReady;
-use crate::hold::told::{End, signed, step};
+use crate::hold::told::{End, left_mount, signed, step};
 
 /// Looks at the machine: what it refuses it refuses here, before anything is locked.
 pub(crate) fn prepare_remote(
@@ -70,14 +69,14 @@ impl End {
         } else if report.cause != Cause::FreezeFailed {
             steps.push(step(HoldStep::Thawed, end, freeze_sent_at));
         }
-        let left = report.is_left_frozen.then(|| report.mounts.iter().map(|mount| mount.path.clone()));
+        let left = report.is_left_frozen.then(|| report.mounts.iter().map(|mount| left_mount(&mount.path)));
         Self {
             doubt: report.doubt.clone(),
             mounts,
             held_from: report.held_from,
             held_until: report.held_until,
             stall: report.stall.map(signed),
-            left_frozen: left.into_iter().flatten().collect::<Vec<PathBuf>>(),
+            left_frozen: left.into_iter().flatten().collect(),
             steps,
         }
     }

@@ -1,11 +1,11 @@
 //! What a hold was, in the words of the domain.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
-use amikeep_domain::freeze::HeldMount;
+use amikeep_domain::freeze::{HeldMount, LeftFrozen};
 use amikeep_domain::job::{HoldStep, JobEvent};
-use amikeep_hold::command::CommandReport;
+use amikeep_hold::command::{CommandReport, ThawOutcome};
 use amikeep_hold::{Cause, HoldReport, HookOutcome, MountEnd, MountReport};
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,7 +23,7 @@ pub(crate) struct End {
     pub(crate) held_until: Option<Timestamp>,
     pub(crate) stall: Option<SignedDuration>,
     /// What may still be frozen, and a human must know of.
-    pub(crate) left_frozen: Vec<PathBuf>,
+    pub(crate) left_frozen: Vec<LeftFrozen>,
     /// What happened, in order.
     pub(crate) steps: Vec<Told>,
 }
@@ -37,16 +37,29 @@ pub(crate) fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
+/// A mount that may still be frozen.
+pub(crate) fn left_mount(mount: &Path) -> LeftFrozen {
+    let mount = mount.display();
+    LeftFrozen { what: format!("{mount} may still be frozen"), run: format!("fsfreeze --unfreeze {mount}") }
+}
+
+/// What a command froze, and another could not thaw.
+pub(crate) fn left_by_command(thaw: &[String], why: &ThawOutcome) -> LeftFrozen {
+    let what = format!("what a command froze may still be frozen, since the one that thaws {why}");
+    LeftFrozen { what, run: thaw.join(" ") }
+}
+
 impl End {
-    /// Nobody knows what it was.
+    /// Nobody knows what it was. The record of it says what may be frozen.
     pub(crate) fn unknown(why: &str) -> Self {
+        let what = format!("something may still be frozen, since {why}");
         Self {
             doubt: Some(why.to_owned()),
             mounts: Vec::new(),
             held_from: None,
             held_until: None,
             stall: None,
-            left_frozen: Vec::new(),
+            left_frozen: vec![LeftFrozen { what, run: "amikeep thaw".to_owned() }],
             steps: Vec::new(),
         }
     }
@@ -67,7 +80,7 @@ impl End {
             held_from: report.held_from,
             held_until: report.held_until,
             stall: report.stall.map(signed),
-            left_frozen: report.left_frozen().into_iter().map(PathBuf::from).collect(),
+            left_frozen: report.left_frozen().into_iter().map(left_mount).collect(),
             steps: frozen.chain(thawed).collect(),
         }
     }
@@ -77,12 +90,14 @@ impl End {
         let doubt = match (&report.thaw, is_frozen) {
             _ if report.proves_hold() => None,
             (_, false) => Some(report.freeze.to_string()),
-            (Err(why), true) => Some(format!("the command that thaws {why}")),
-            (Ok(()), true) => Some(report.cause.as_str().to_owned()),
+            (ThawOutcome::Thawed, true) => Some(report.cause.as_str().to_owned()),
+            (outcome, true) => Some(format!("the command that thaws {outcome}")),
         };
-        let thawed = match &report.thaw {
-            Ok(()) => format!("by command, after {} ms", report.stall.as_millis()),
-            Err(why) => format!("the command that thaws {why}"),
+        let left = report.may_be_frozen().then(|| left_by_command(&report.thaw_argv, &report.thaw));
+        let thawed = match (&left, &report.thaw) {
+            (Some(left), _) => left.to_string(),
+            (None, ThawOutcome::Thawed) => format!("by command, after {} ms", report.stall.as_millis()),
+            (None, outcome) => format!("the command that thaws {outcome}"),
         };
         Self {
             doubt,
@@ -90,7 +105,7 @@ impl End {
             held_from: is_frozen.then_some(report.held_from),
             held_until: is_frozen.then_some(report.held_until),
             stall: is_frozen.then(|| signed(report.stall)),
-            left_frozen: Vec::new(),
+            left_frozen: left.into_iter().collect(),
             steps: vec![
                 step(HoldStep::Frozen, report.freeze.to_string(), report.held_from),
                 step(HoldStep::Thawed, thawed, report.thawed_at),

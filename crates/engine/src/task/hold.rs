@@ -10,12 +10,10 @@
 mod capture;
 mod prepare;
 
-use std::path::PathBuf;
-
 use amikeep_cloud::Cloud;
 use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::{HoldOrder, NotHeld, decide_not_held};
-use amikeep_domain::freeze::HoldRecord;
+use amikeep_domain::freeze::{HoldRecord, LeftFrozen};
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::{HoldStep, Job, JobEvent, JobState};
 use amikeep_domain::plan::{FACTS_FRESH_FOR, RequestAction};
@@ -24,9 +22,10 @@ use amikeep_domain::tags;
 use amikeep_hold::{Entered, HookOutcome, HookRun};
 use amikeep_ledger::LedgerError;
 use jiff::SignedDuration;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::context::Context;
+use crate::hold::recover::tell_left;
 use crate::hold::told::{Told, step};
 use crate::judge::judge_request;
 use crate::task::hold::capture::{Captured, Parts, capture};
@@ -44,12 +43,14 @@ pub(crate) async fn request_held<C: Cloud>(
         return ctx.ledger.record_event(&job, &event, ctx.now()).await;
     }
     let job = record_holding(ctx, job, &order).await?;
+    // Not while what an earlier hold of it left is being thawed.
+    let _turn = ctx.turns.wait(&job.key.instance).await;
     let Prepared { ready, record, volumes, known } = match prepare(ctx, &job, &action, &order).await? {
         Ok(prepared) => prepared,
         Err(Unprepared::Anew(reason)) => return decide_anew(ctx, &job, reason).await,
         Err(Unprepared::NotReady(not_ready)) => {
             let told = not_ready.told(ctx.now());
-            let broken = Broken { why: not_ready.why, told, may_be_frozen: MayBeFrozen::No };
+            let broken = Broken { why: not_ready.why, told, after: After::NothingFrozen };
             return not_held(ctx, job, action, &order, broken).await;
         }
     };
@@ -64,13 +65,12 @@ pub(crate) async fn request_held<C: Cloud>(
     };
     let parts = Parts { app: ready.app, holder: ready.holder, volumes, known };
     match capture(ctx, job.id, &action, &order.freeze, parts).await {
-        Ok(captured) => finish(ctx, job, captured, entered).await,
+        Ok(captured) => finish(ctx, job, record, captured, entered).await,
         Err(failed) => {
             let mut told = failed.steps;
             told.extend(post_steps(ctx, &leave(entered).await));
-            tell_left_frozen(&job, &failed.left_frozen);
-            let may_be_frozen = if failed.left_frozen.is_empty() { MayBeFrozen::No } else { MayBeFrozen::Yes };
-            not_held(ctx, job, action, &order, Broken { why: failed.why, told, may_be_frozen }).await
+            let after = after(&job, record, failed.left_frozen);
+            not_held(ctx, job, action, &order, Broken { why: failed.why, told, after }).await
         }
     }
 }
@@ -79,14 +79,17 @@ pub(crate) async fn request_held<C: Cloud>(
 struct Broken {
     why: String,
     told: Vec<Told>,
-    may_be_frozen: MayBeFrozen,
+    after: After,
 }
 
-/// Whether something could not be thawed. Then its record has to stay, by which the next start thaws it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MayBeFrozen {
-    No,
-    Yes,
+/// How things stand when a hold is over.
+enum After {
+    /// Nothing was frozen.
+    NothingFrozen,
+    /// All of this is thawed.
+    Thawed(HoldRecord),
+    /// Some of it could not be: the record by which that is tried again.
+    Left(HoldRecord),
 }
 
 async fn record_holding<C: Cloud>(ctx: &Context<C>, job: Job, order: &HoldOrder) -> Result<Job, LedgerError> {
@@ -149,9 +152,7 @@ async fn not_held<C: Cloud>(
         NotHeld::Fail(error) => told.push((JobEvent::Failed(error.clone()), now)),
     }
     let job = ctx.ledger.record_told(&job, &told).await?;
-    if broken.may_be_frozen == MayBeFrozen::No {
-        ctx.ledger.settle_hold(job.id).await?;
-    }
+    settle(ctx, &job, broken.after).await?;
     let NotHeld::FallBack(reason) = decision else { return Ok(job) };
     let intent = &mut action.intent;
     (intent.mode, intent.expected, intent.grade_min) = (Consistency::NoReboot, Grade::Crash, None);
@@ -165,11 +166,11 @@ async fn not_held<C: Cloud>(
 async fn finish<C: Cloud>(
     ctx: &Context<C>,
     job: Job,
+    record: HoldRecord,
     captured: Captured,
     entered: Entered,
 ) -> Result<Job, LedgerError> {
-    tell_left_frozen(&job, &captured.left_frozen);
-    let is_settled = captured.left_frozen.is_empty();
+    let after = after(&job, record, captured.left_frozen);
     let event = judge_request(&job, captured.answer, ctx.now());
     let mut told = captured.steps;
     told.push((JobEvent::Held(Box::new(captured.held)), ctx.now()));
@@ -189,10 +190,36 @@ async fn finish<C: Cloud>(
         told.push((event, ctx.now()));
         ctx.ledger.record_told(&job, &told).await?
     };
-    if is_settled {
-        ctx.ledger.settle_hold(job.id).await?;
-    }
+    settle(ctx, &job, after).await?;
     Ok(job)
+}
+
+/// The hold is over and its commands after it have run. What may still be frozen stays on record.
+async fn settle<C: Cloud>(ctx: &Context<C>, job: &Job, after: After) -> Result<(), LedgerError> {
+    match after {
+        After::NothingFrozen => ctx.ledger.settle_hold(job.id).await,
+        After::Thawed(record) => {
+            settle_older(ctx, &record).await?;
+            ctx.ledger.settle_hold(job.id).await
+        }
+        After::Left(record) => {
+            ctx.turns.note_left(record.left.iter().map(|left| format!("job {}: {left}", job.id)));
+            ctx.ledger.record_hold(job.id, &record, ctx.now()).await
+        }
+    }
+}
+
+/// A command that thawed has thawed whatever it could not thaw before.
+async fn settle_older<C: Cloud>(ctx: &Context<C>, thawed: &HoldRecord) -> Result<(), LedgerError> {
+    if thawed.thaw.is_none() {
+        return Ok(());
+    }
+    for (job, record) in ctx.ledger.open_holds().await? {
+        if !record.left.is_empty() && record.thaw == thawed.thaw && record.freeze == thawed.freeze {
+            ctx.ledger.settle_hold(job).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs the commands after a hold, on a thread that may wait for them.
@@ -207,13 +234,9 @@ fn post_steps<C: Cloud>(ctx: &Context<C>, runs: &[HookRun]) -> Vec<Told> {
     runs.iter().map(|run| step(HoldStep::Post, run.to_string(), ctx.now())).collect()
 }
 
-fn tell_left_frozen(job: &Job, mounts: &[PathBuf]) {
-    for mount in mounts {
-        error!(
-            job_id = %job.id, policy = %job.key.policy, instance_id = %job.key.instance,
-            "{} may still be frozen and writes to it may hang: run `fsfreeze --unfreeze {}`, and see the kernel's log if \
-             that fails; the next start of amikeep tries it too",
-            mount.display(), mount.display()
-        );
+fn after(job: &Job, record: HoldRecord, left: Vec<LeftFrozen>) -> After {
+    for left in &left {
+        tell_left(job.id, left);
     }
+    if left.is_empty() { After::Thawed(record) } else { After::Left(record.left_behind(left)) }
 }

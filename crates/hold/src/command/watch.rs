@@ -11,12 +11,13 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::hooks::{Hook, HookOutcome, run_hook};
+use crate::command::thaw::{ThawOutcome, run_thaw};
+use crate::hooks::Hook;
 use crate::moment::{Moment, to_timespec};
 use crate::wire::Cause;
 
 /// When the command that thaws was begun and had ended, why it was run, and how it ended.
-pub(super) type Outcome = (Cause, Moment, Moment, Result<(), String>);
+pub(super) type Outcome = (Cause, Moment, Moment, ThawOutcome);
 
 /// What is known of a guard.
 #[derive(Debug, Default)]
@@ -60,8 +61,8 @@ impl Watch {
         let mut state = self.state();
         if state.is_gone {
             let now = Moment::now();
-            let why = "the guard was gone before anything was frozen".to_owned();
-            state.outcome.get_or_insert((Cause::GuardDied, now, now, Err(why)));
+            // Nothing was to be frozen from there on, and nothing is.
+            state.outcome.get_or_insert((Cause::GuardDied, now, now, ThawOutcome::WasNotFrozen));
         }
         state.is_armed = !state.is_gone;
         state.is_armed
@@ -75,7 +76,7 @@ impl Watch {
 
     pub(super) fn outcome(&self) -> Outcome {
         let now = Moment::now();
-        let silent = || (Cause::GuardSilent, now, now, Err("the guard did not answer".to_owned()));
+        let silent = || (Cause::GuardSilent, now, now, ThawOutcome::Failed("was not seen to end".to_owned()));
         self.state().outcome.clone().unwrap_or_else(silent)
     }
 
@@ -86,9 +87,9 @@ impl Watch {
     }
 
     /// Kills a guard that does not answer; the thread that listens sees its end, and thaws.
-    pub(super) fn force(&self) {
+    pub(super) fn force(&self, limit: Duration) {
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
-        self.wait(Duration::from_mins(1), |state| state.outcome.is_some());
+        self.wait(limit, |state| state.outcome.is_some());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -110,8 +111,8 @@ impl Watch {
         if died {
             let began = Moment::now();
             self.state().thawing.get_or_insert((Cause::GuardDied, began));
-            let result = describe(&run_hook(thaw, facts).outcome);
-            self.state().outcome = Some((Cause::GuardDied, began, Moment::now(), result));
+            let outcome = run_thaw(thaw, facts);
+            self.state().outcome = Some((Cause::GuardDied, began, Moment::now(), outcome));
             self.changed.notify_all();
         }
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
@@ -125,8 +126,12 @@ impl Watch {
             (Some("thawing"), Some(cause), ..) => state.thawing = Some((cause, Moment::now())),
             (Some("thawed"), Some(cause), how, words) => {
                 let began = state.thawing.map_or_else(Moment::now, |(_, began)| began);
-                let result = if how == Some("ok") { Ok(()) } else { Err(words.unwrap_or_default().to_owned()) };
-                state.outcome = Some((cause, began, Moment::now(), result));
+                let outcome = match how {
+                    Some("ok") => ThawOutcome::Thawed,
+                    Some("not-frozen") => ThawOutcome::WasNotFrozen,
+                    _ => ThawOutcome::Failed(words.unwrap_or_default().to_owned()),
+                };
+                state.outcome = Some((cause, began, Moment::now(), outcome));
             }
             _ => {}
         }
@@ -139,11 +144,6 @@ fn cause_of(word: &str) -> Option<Cause> {
     [("told", Cause::Told), ("budget", Cause::Budget), ("parent", Cause::ParentGone)]
         .into_iter()
         .find_map(|(name, cause)| (name == word).then_some(cause))
-}
-
-/// In the words of a job's history.
-pub(super) fn describe(outcome: &HookOutcome) -> Result<(), String> {
-    if *outcome == HookOutcome::Succeeded { Ok(()) } else { Err(outcome.to_string()) }
 }
 
 /// The guard: says that it is ready, and runs the command that thaws once it is armed and told to, or its budget is used up,
@@ -165,10 +165,10 @@ pub fn guard_main(thaw: &Hook) -> ExitCode {
         }
     };
     say(&format!("thawing {cause}"));
-    let result = describe(&run_hook(thaw, &facts).outcome);
-    say(&match result {
-        Ok(()) => format!("thawed {cause} ok"),
-        Err(words) => format!("thawed {cause} failed {words}"),
+    say(&match run_thaw(thaw, &facts) {
+        ThawOutcome::Thawed => format!("thawed {cause} ok"),
+        ThawOutcome::WasNotFrozen => format!("thawed {cause} not-frozen"),
+        ThawOutcome::Failed(words) => format!("thawed {cause} failed {}", words.replace('\n', " ")),
     });
     ExitCode::SUCCESS
 }

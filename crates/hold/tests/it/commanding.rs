@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use amikeep_hold::command::CommandGuard;
+use amikeep_hold::command::{CommandGuard, ThawOutcome};
 use amikeep_hold::{Cause, GuardProgram, Hook, HookOutcome};
 use jiff::Timestamp;
 
@@ -81,7 +81,38 @@ fn a_thaw_that_found_nothing_frozen_proves_nothing() {
     let hold = scene.guard("exit 1").freeze(&scene.shell("true"), &[], Duration::from_mins(1), now()).unwrap();
     let report = hold.thaw();
     assert_eq!((report.cause, report.proves_hold()), (Cause::Told, false));
-    assert_eq!(report.thaw, Err("ended with exit code 1".to_owned()));
+    assert_eq!(report.thaw, ThawOutcome::Failed("ended with exit code 1".to_owned()));
+    assert!(report.may_be_frozen(), "nobody knows: {report:?}");
+}
+
+#[test]
+fn a_thaw_that_says_that_nothing_was_frozen_leaves_nothing_and_proves_nothing() {
+    let scene = Scene::new();
+    let thaw = "echo >> DIR/thawed; exit 46";
+    let report = scene.guard(thaw).freeze(&scene.shell("true"), &[], Duration::from_mins(1), now()).unwrap().thaw();
+    assert_eq!(
+        (report.thaw.clone(), report.proves_hold(), report.may_be_frozen()),
+        (ThawOutcome::WasNotFrozen, false, false)
+    );
+    assert_eq!(fs::read_to_string(scene.file("thawed")).unwrap(), "\n", "it is not tried again");
+}
+
+#[test]
+fn a_thaw_that_fails_is_tried_again_and_its_success_counts() {
+    let scene = Scene::new();
+    // Twice the connection breaks.
+    let thaw = "echo >> DIR/tries; test $(wc -l < DIR/tries) -ge 3";
+    let report = scene.guard(thaw).freeze(&scene.shell("true"), &[], Duration::from_mins(1), now()).unwrap().thaw();
+    assert!(report.proves_hold() && !report.may_be_frozen(), "{report:?}");
+    assert_eq!(fs::read_to_string(scene.file("tries")).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn a_freeze_that_was_never_begun_leaves_nothing_frozen_whatever_the_thaw_says() {
+    let scene = Scene::new();
+    let freeze = Hook { argv: vec!["/nonexistent/freeze".into()], limit: Duration::from_secs(20) };
+    let report = scene.guard("exit 1").freeze(&freeze, &[], Duration::from_mins(1), now()).unwrap_err();
+    assert!(matches!(report.freeze.outcome, HookOutcome::NotStarted(_)) && !report.may_be_frozen(), "{report:?}");
 }
 
 #[test]

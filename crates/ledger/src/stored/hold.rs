@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use amikeep_domain::freeze::{Connection, GuardStamp, Held, HeldMount, HoldRecord, Proof, RecordedMount};
+use amikeep_domain::freeze::{Connection, GuardStamp, Held, HeldMount, HoldRecord, LeftFrozen, Proof, RecordedMount};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,15 @@ struct StoredHoldRecord {
     stopped_replica: Option<StoredConnection>,
     command_limit_ms: i64,
     facts: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left: Vec<StoredLeftFrozen>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredLeftFrozen {
+    what: String,
+    run: String,
 }
 
 /// Where an address is found; never the address.
@@ -137,6 +146,7 @@ pub(crate) fn encode_hold_record(record: &HoldRecord) -> String {
         }),
         command_limit_ms: to_ms(record.command_limit),
         facts: record.facts.clone(),
+        left: record.left.iter().map(|it| StoredLeftFrozen { what: it.what.clone(), run: it.run.clone() }).collect(),
     })
 }
 
@@ -157,5 +167,6 @@ pub(crate) fn decode_hold_record(json: &str) -> Result<HoldRecord, Unreadable> {
         }),
         command_limit: SignedDuration::from_millis(stored.command_limit_ms),
         facts: stored.facts,
+        left: stored.left.into_iter().map(|it| LeftFrozen { what: it.what, run: it.run }).collect(),
     })
 }

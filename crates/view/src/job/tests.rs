@@ -261,7 +261,7 @@ fn the_whole_story_of_a_failed_job_can_be_told() {
         image: -
         image name: amikeep-prod-fra-db-nightly-i-0123456789abcdef0-20261122T010000Z"#]]
     .assert_eq(&facts.join("\n"));
-    let story = Story { job: Job::from(&sent(failed(None))), events };
+    let story = Story { job: Job::from(&sent(failed(None))), events, may_be_frozen: Vec::new() };
     expect![[r#"[{"at":"2026-11-22T01:03:04Z","event":"failed","detail":"UnauthorizedOperation: not allowed"}]"#]]
         .assert_eq(&serde_json::to_string(&story.events).unwrap());
     assert_eq!(timeline(&story.events).rows[0][1], crate::table::Cell::new("failed", crate::table::Tone::Bad));

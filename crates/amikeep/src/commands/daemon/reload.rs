@@ -43,6 +43,13 @@ impl Status {
         if let Some(why) = &beat.ledger_backup {
             text = format!("{text}; THE LEDGER IS NOT BACKED UP: {why}");
         }
+        if let Some(first) = beat.left_frozen.first() {
+            let more = match beat.left_frozen.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            text = format!("WRITES MAY HANG: {first}{more}; {text}");
+        }
         text.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
         text
     }
@@ -190,10 +197,22 @@ mod tests {
         let trouble = Some("the disk that holds the ledger is full: free some space".to_owned());
         let ledger_backup = Some("it is full".to_owned());
         assert_eq!(
-            status.text(&Beat { open_jobs: 2, paused: 0, trouble, ledger_backup }),
+            status.text(&Beat { open_jobs: 2, trouble, ledger_backup, ..Beat::default() }),
             "NOTHING IS BACKED UP: the disk that holds the ledger is full: free some space; policies in force: 1, \
              open jobs: 2; THE LEDGER IS NOT BACKED UP: it is full"
         );
+    }
+
+    #[test]
+    fn what_may_be_frozen_comes_first_in_the_line() {
+        let status = Status::new(&config("first", "one"));
+        let left = ["job 1: a may still be frozen: run `x`", "job 2: b"].map(str::to_owned);
+        let text = |left: &[String]| status.text(&Beat { left_frozen: left.to_vec(), ..Beat::default() });
+        assert_eq!(
+            text(&left),
+            "WRITES MAY HANG: job 1: a may still be frozen: run `x`, and 1 more; policies in force: 1, open jobs: 0"
+        );
+        assert_eq!(text(&left[1..]), "WRITES MAY HANG: job 2: b; policies in force: 1, open jobs: 0");
     }
 
     #[test]

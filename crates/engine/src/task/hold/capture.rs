@@ -5,12 +5,11 @@
 //! told, and found everything as it was left.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotQuery, SnapshotState};
-use amikeep_domain::freeze::{Application, Freeze, Held, Proof};
+use amikeep_domain::freeze::{Application, Freeze, Held, LeftFrozen, Proof};
 use amikeep_domain::id::{ImageId, JobId, SnapshotId, VolumeId};
 use amikeep_domain::job::HoldStep;
 use amikeep_domain::plan::RequestAction;
@@ -42,14 +41,14 @@ pub(super) struct Captured {
     pub(super) answer: Result<ImageId, CloudError>,
     pub(super) held: Held,
     pub(super) steps: Vec<Told>,
-    pub(super) left_frozen: Vec<PathBuf>,
+    pub(super) left_frozen: Vec<LeftFrozen>,
 }
 
 /// Nothing was sent, and everything is thawed.
 pub(super) struct Failed {
     pub(super) why: String,
     pub(super) steps: Vec<Told>,
-    pub(super) left_frozen: Vec<PathBuf>,
+    pub(super) left_frozen: Vec<LeftFrozen>,
 }
 
 impl Failed {
@@ -96,7 +95,8 @@ pub(super) async fn capture<C: Cloud>(
             let why = end.doubt.clone().unwrap_or_else(|| "nothing was frozen".to_owned());
             return Err(Failed::after(why, steps, *end));
         }
-        Err(why) => return Err(Failed::before_freeze(why, steps)),
+        // It may have been in the middle of it.
+        Err(why) => return Err(Failed::after(why.clone(), steps, End::unknown(&why))),
     };
     let (app, frozen) = ping(app, frozen, &mut steps).await?;
     let mut action = action.clone();
@@ -195,7 +195,7 @@ async fn thaw_all(app: Option<Locked>, frozen: Frozen, why: String, steps: &mut 
     });
     match end.await {
         Ok(end) => Failed::after(why, std::mem::take(steps), end),
-        Err(panicked) => Failed::before_freeze(format!("{why}; {panicked}"), std::mem::take(steps)),
+        Err(panicked) => Failed::after(format!("{why}; {panicked}"), std::mem::take(steps), End::unknown(&panicked)),
     }
 }
 

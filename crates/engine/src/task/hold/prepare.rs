@@ -71,6 +71,7 @@ pub(super) async fn prepare<C: Cloud>(
         stopped_replica: stopped_replica(freeze),
         command_limit: freeze.command_limit,
         facts: purpose.facts(freeze, not_after),
+        left: Vec::new(),
     };
     // The commands before the hold are run by what follows, so from here on those after it have to be.
     ctx.ledger.record_hold(job.id, &record, ctx.now()).await?;
