@@ -1,8 +1,8 @@
 //! `cargo xtask experiment consistency`: what is really in images that are taken by reboot, without one, and frozen.
 //!
-//! It runs `crates/hold/benches/consistency` cell by cell until each has as many images as it should, keeps a line for
-//! each image in `docs/consistency`, and writes the tables of `docs/consistency.md` from those files. Ended at any time,
-//! it goes on from there. It must never leave out an image, and never judge: the page says what the figures mean.
+//! It runs `crates/hold/benches/consistency`, which takes images of all cells in turns and keeps a line for each in
+//! `docs/consistency`, and writes the tables of `docs/consistency.md` from those files. Ended at any time, it goes on from
+//! there. It must never leave out an image, and never judge: the page says what the figures mean.
 
 mod share;
 mod table;
@@ -30,8 +30,11 @@ pub(crate) struct Args {
     #[arg(long)]
     images: Option<usize>,
     /// How many are taken of one cell before the next one has its turn.
-    #[arg(long, default_value_t = 10)]
-    batch: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Ends after so many minutes, and goes on from there the next time.
+    #[arg(long, default_value_t = 24 * 60)]
+    minutes: u32,
     /// Takes no image, and makes the page from those that there are.
     #[arg(long = "page")]
     makes_page_only: bool,
@@ -71,27 +74,18 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    // In turns, so that all cells have about the same number whenever this is ended.
-    let mut is_complete = args.makes_page_only;
-    while !is_complete {
-        is_complete = true;
-        for (name, images) in &wanted {
-            let there = Cell::read(&directory(root), name)?.images();
-            let missing = args.images.unwrap_or(*images).saturating_sub(there);
-            if 0 < missing {
-                is_complete = false;
-                take(root, name, missing.min(args.batch))?;
-            }
-        }
-        write_page(root, &known)?;
+    if !args.makes_page_only {
+        let targets = wanted.iter().map(|(name, images)| format!("{name}={}", args.images.unwrap_or(*images)));
+        take(root, args, targets.collect())?;
     }
     write_page(root, &known)
 }
 
-fn take(root: &Path, cell: &str, images: usize) -> anyhow::Result<()> {
+fn take(root: &Path, args: &Args, targets: Vec<String>) -> anyhow::Result<()> {
     let package = ["--package", "amikeep-hold", "--bench", "consistency"];
     let mut bench = process::cargo(root, &["bench", "--locked", "--quiet", "--profile", "dev"]);
-    bench.args(package).arg("--").arg(cell).arg(images.to_string()).arg(directory(root));
+    bench.args(package).arg("--").arg(directory(root));
+    bench.args([args.batch.to_string(), args.minutes.to_string()]).args(targets);
     process::run(&mut bench)
 }
 
@@ -101,7 +95,8 @@ fn write_page(root: &Path, known: &[(String, usize)]) -> anyhow::Result<()> {
     let cells = known.iter().map(|(name, _)| Cell::read(&directory(root), name)).collect::<anyhow::Result<Vec<_>>>()?;
     let parts = page.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
     let Some((head, tail)) = parts else { bail!("{} has no place for the tables", path.display()) };
-    let page = format!("{head}{BEGIN}\n{}\n{END}{tail}", table::render(&cells));
+    let page =
+        format!("{head}{BEGIN}\n{}\n{END}{tail}", table::render(&cells, known.iter().map(|(_, images)| images).sum()));
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 

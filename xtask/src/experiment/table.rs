@@ -75,13 +75,14 @@ impl Cell {
     }
 }
 
-/// Both tables, of the cells that have images.
-pub(super) fn render(cells: &[Cell]) -> String {
+/// The tables, of the cells that have images, and how many of all images these are.
+pub(super) fn render(cells: &[Cell], wanted: usize) -> String {
     let cells: Vec<&Cell> = cells.iter().filter(|cell| 0 < cell.images()).collect();
-    let mut text =
-        "### File systems\n\n| cell | dirty log | findings before replay | findings after replay | not mountable |\n\
-        |---|---|---|---|---|\n"
-            .to_owned();
+    let images: usize = cells.iter().map(|cell| cell.images()).sum();
+    let mut text = format!(
+        "{images} of {wanted} images are taken.\n\n### File systems\n\n\
+         | cell | dirty log | findings before replay | findings after replay | not mountable |\n|---|---|---|---|---|\n"
+    );
     for cell in &cells {
         let shares = ["dirty-log", "before", "after", "unmountable"].map(|column| cell.share(column).to_string());
         // Writing to a string cannot fail.
@@ -122,6 +123,15 @@ mod tests {
         assert_eq!(cell.share("after"), Share { count: 1, of: 4 });
         assert_eq!(told(&cell, "redis-lost", "lost"), "3/4: 75 % (30–95); median 20");
         assert_eq!(cell.share("unknown"), Share { count: 0, of: 0 });
+    }
+
+    #[test]
+    fn the_page_says_how_many_images_there_are_and_names_no_cell_without_any() {
+        let cells =
+            [Cell::parse("one", TEXT).expect("well formed"), Cell::parse("none", "after\n").expect("well formed")];
+        let page = render(&cells, 100);
+        assert!(page.starts_with("4 of 100 images are taken.\n"), "{page}");
+        assert!(page.contains("| one | 4/4: 100 %") && !page.contains("| none |"), "{page}");
     }
 
     #[test]

@@ -12,19 +12,19 @@ const FOLDERS: u64 = 8;
 /// So many files are there at a time; one that was deleted stays open for a while, as programs do.
 const FILES: u64 = 200;
 
-/// One journal for each image, so that none can be taken for a later one.
-fn journal(mount: &Path, image: u64) -> PathBuf {
-    mount.join("files").join(format!("journal-{image}"))
+fn journal(mount: &Path) -> PathBuf {
+    mount.join("files/journal")
 }
 
 /// Starts it. Each of its acknowledged numbers was flushed.
-pub(crate) fn client(mount: &Path, image: u64) -> Client {
+pub(crate) fn client(mount: &Path) -> Client {
     let root = mount.join("files");
-    let _ = fs::remove_dir_all(&root);
     for folder in 0..FOLDERS {
         fs::create_dir_all(root.join(folder.to_string())).unwrap();
     }
-    let mut journal = OpenOptions::new().create(true).append(true).open(journal(mount, image)).unwrap();
+    let mut journal = OpenOptions::new().create_new(true).append(true).open(journal(mount)).unwrap();
+    // The name is as durable as the directory that it is in.
+    File::open(&root).and_then(|root| root.sync_all()).unwrap();
     let mut deleted: Vec<File> = Vec::new();
     Client::start(move |number| {
         let done = step(&root, number, &mut deleted).and_then(|()| journal.write_all(&number.to_le_bytes()));
@@ -48,9 +48,9 @@ fn step(root: &Path, number: u64, deleted: &mut Vec<File>) -> std::io::Result<()
     Ok(())
 }
 
-/// How many of the first numbers are in the journal of an image, without a gap.
-pub(crate) fn found(mount: &Path, image: u64) -> u64 {
-    let Ok(file) = File::open(journal(mount, image)) else { return 0 };
+/// How many of the first numbers are in the journal, without a gap.
+pub(crate) fn found(mount: &Path) -> u64 {
+    let Ok(file) = File::open(journal(mount)) else { return 0 };
     let mut found = 0;
     let mut bytes = [0; 8];
     while file.read_exact_at(&mut bytes, found * 8).is_ok() && u64::from_le_bytes(bytes) == found + 1 {

@@ -5,24 +5,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use crate::bench::{Bench, Fs, options_of, said, unmount};
 use crate::files;
-use crate::server::mariadb::{self, MariaDb};
-use crate::server::postgresql::{self, Postgres};
-use crate::server::redis::Redis;
-use crate::world::{NUMBERS_EACH, Servers};
-
-/// What was acknowledged when the image was taken.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Written {
-    pub(crate) image: u64,
-    pub(crate) innodb: u64,
-    pub(crate) myisam: u64,
-    pub(crate) postgres: u64,
-    pub(crate) redis: u64,
-    pub(crate) files: u64,
-}
+use crate::server::mariadb;
+use crate::server::postgresql;
+use crate::world::{Copies, Written, mariadb_on, postgres_on, redis_on};
 
 /// What became of one writer's data.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,7 +38,7 @@ impl fmt::Display for Kept {
 
 /// One image. A file system counts if it is one on any volume.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "four columns, each of which is yes or no")]
+#[expect(clippy::struct_excessive_bools, reason = "five columns, each of which is yes or no")]
 pub(crate) struct Line {
     dirty_log: bool,
     found_before: bool,
@@ -60,6 +49,7 @@ pub(crate) struct Line {
     postgres: Kept,
     redis: Kept,
     files: Kept,
+    log_first: bool,
 }
 
 impl fmt::Display for Line {
@@ -68,41 +58,40 @@ impl fmt::Display for Line {
             write!(f, "{}\t", u8::from(flag))?;
         }
         let Self { innodb, myisam, postgres, redis, files, .. } = self;
-        write!(f, "{innodb}\t{myisam}\t{postgres}\t{redis}\t{files}")
+        write!(f, "{innodb}\t{myisam}\t{postgres}\t{redis}\t{files}\t{}", u8::from(self.log_first))
     }
 }
 
 impl Line {
     /// The columns. `before` and `after` are what the checker found before and after the replay of the log; of each writer
-    /// follow whether it needs repair, how many acknowledged rows are lost, and how many were acknowledged.
+    /// follow whether it needs repair, how many acknowledged rows are lost, and how many were acknowledged. `log-first` is
+    /// whether the volume with the logs was copied before the one with the data.
     pub(crate) const HEAD: &str = "dirty-log\tbefore\tunmountable\tafter\t\
         innodb-repair\tinnodb-lost\tinnodb-acknowledged\tmyisam-repair\tmyisam-lost\tmyisam-acknowledged\t\
         postgresql-repair\tpostgresql-lost\tpostgresql-acknowledged\tredis-repair\tredis-lost\tredis-acknowledged\t\
-        files-repair\tfiles-lost\tfiles-acknowledged";
+        files-repair\tfiles-lost\tfiles-acknowledged\tlog-first";
 
     /// Looks, and puts the copies away.
-    pub(crate) fn of(bench: &Bench, fs: Fs, written: &Written, copies: &[String]) -> Self {
-        let mut line = Self::default();
-        let mut mounts = Vec::new();
-        for copy in copies {
-            let image = bench.image(copy);
-            line.dirty_log |= has_dirty_log(fs, &image);
-            line.found_before |= !is_clean(fs, &image);
-            let Some(place) = attach(bench, copy) else {
-                line.unmountable = true;
-                continue;
-            };
-            unmount(&place);
-            line.found_after |= !is_clean(fs, &image);
-            mount(bench, copy);
-            mounts.push(place);
+    pub(crate) fn of(bench: &Bench, fs: Fs, written: &Written, copies: &Copies) -> Self {
+        let looks = thread::scope(|scope| {
+            let looks: Vec<_> =
+                copies.names.iter().map(|copy| scope.spawn(|| FileSystem::of(bench, fs, copy))).collect();
+            looks.into_iter().map(|look| look.join().unwrap()).collect::<Vec<_>>()
+        });
+        let mut line = Self {
+            dirty_log: looks.iter().any(|look| look.dirty_log),
+            found_before: looks.iter().any(|look| look.found_before),
+            unmountable: looks.iter().any(|look| look.mount.is_none()),
+            found_after: looks.iter().any(|look| look.found_after),
+            log_first: copies.log_first,
+            ..Self::default()
+        };
+        let mounts: Option<Vec<PathBuf>> = looks.into_iter().map(|look| look.mount).collect();
+        match mounts {
+            Some(mounts) => line.look_at_data(bench.directory(), written, &mounts),
+            None => line.count_all_as_lost(written),
         }
-        if line.unmountable {
-            line.count_all_as_lost(written);
-        } else {
-            line.look_at_data(bench, written, &mounts);
-        }
-        for copy in copies {
+        for copy in &copies.names {
             bench.discard_copy(copy);
         }
         line
@@ -116,55 +105,86 @@ impl Line {
         self.files = Kept::of(written.files, None, false);
     }
 
-    fn look_at_data(&mut self, bench: &Bench, written: &Written, mounts: &[PathBuf]) {
-        let found = files::found(mounts.last().unwrap(), written.image);
-        self.files = Kept::of(written.files, Some(found), true);
-        let servers = Servers::start(mounts, bench.directory(), "second");
-        let mariadb = servers.mariadb.as_ref().ok();
-        self.innodb = of_mariadb(mariadb, "InnoDB", written.image, written.innodb);
-        self.myisam = of_mariadb(mariadb, "MyISAM", written.image, written.myisam);
-        self.postgres = of_postgres(servers.postgres.as_ref().ok(), written);
-        self.redis = of_redis(servers.redis.as_ref().ok(), written);
+    /// The servers are independent of each other, and each is looked at by itself.
+    fn look_at_data(&mut self, place: &Path, written: &Written, mounts: &[PathBuf]) {
+        thread::scope(|scope| {
+            let mariadb = scope.spawn(|| of_mariadb(mounts, place, written));
+            let postgres = scope.spawn(|| of_postgres(mounts, place, written));
+            self.redis = of_redis(mounts, place, written);
+            self.files = Kept::of(written.files, Some(files::found(mounts.last().unwrap())), true);
+            (self.innodb, self.myisam) = mariadb.join().unwrap();
+            self.postgres = postgres.join().unwrap();
+        });
     }
 }
 
-fn of_mariadb(server: Option<&MariaDb>, engine: &str, image: u64, acknowledged: u64) -> Kept {
-    let Some(server) = server else { return Kept::of(acknowledged, None, false) };
-    let (from, to) = (image * NUMBERS_EACH, image * NUMBERS_EACH + acknowledged);
-    let question = format!("SELECT COUNT(*) FROM kept.{engine} WHERE {from} < n AND n <= {to}");
-    let is_sound = server.check(engine) == "OK";
-    let found = mariadb::try_ask(&server.socket, &question).and_then(|found| found.parse().ok());
-    Kept::of(acknowledged, found, is_sound && found.is_some())
+/// What is known of one volume's file system.
+struct FileSystem {
+    dirty_log: bool,
+    found_before: bool,
+    found_after: bool,
+    /// None if it cannot be mounted.
+    mount: Option<PathBuf>,
 }
 
-fn of_postgres(server: Option<&Postgres>, written: &Written) -> Kept {
-    let Some(server) = server else { return Kept::of(written.postgres, None, false) };
+impl FileSystem {
+    /// As it is, then after its log was replayed; it is left mounted.
+    fn of(bench: &Bench, fs: Fs, copy: &str) -> Self {
+        let (image, device) = (bench.image(copy), attach(bench, copy));
+        let (dirty_log, found_before) = (has_dirty_log(fs, &image, &device), !is_clean(fs, &image));
+        let place = bench.directory().join(copy).join("mnt");
+        if !mount(bench, copy) {
+            return Self { dirty_log, found_before, found_after: false, mount: None };
+        }
+        unmount(&place);
+        let found_after = !is_clean(fs, &image);
+        let mount = mount(bench, copy).then_some(place);
+        Self { dirty_log, found_before, found_after, mount }
+    }
+}
+
+/// Its two engines. A server that does not start needs repair, and has lost everything.
+fn of_mariadb(mounts: &[PathBuf], place: &Path, written: &Written) -> (Kept, Kept) {
+    let Ok(server) = mariadb_on(mounts, place, "second") else {
+        return (Kept::of(written.innodb, None, false), Kept::of(written.myisam, None, false));
+    };
+    let of_engine = |engine: &str, acknowledged: u64| {
+        let question = format!("SELECT COUNT(*) FROM kept.{engine} WHERE n <= {acknowledged}");
+        let is_sound = server.check(engine) == "OK";
+        let found = mariadb::try_ask(&server.socket, &question).and_then(|found| found.parse().ok());
+        Kept::of(acknowledged, found, is_sound && found.is_some())
+    };
+    (of_engine("InnoDB", written.innodb), of_engine("MyISAM", written.myisam))
+}
+
+fn of_postgres(mounts: &[PathBuf], place: &Path, written: &Written) -> Kept {
+    let acknowledged = written.postgres;
+    let Ok(server) = postgres_on(mounts, place, "second") else { return Kept::of(acknowledged, None, false) };
     let ask = |question: &str| postgresql::try_ask(&server.socket, question);
-    let (from, to) = (written.image * NUMBERS_EACH, written.image * NUMBERS_EACH + written.postgres);
-    let found = ask(&format!("SELECT count(*) FROM kept WHERE {from} < n AND n <= {to}"));
+    let found = ask(&format!("SELECT count(*) FROM kept WHERE n <= {acknowledged}"));
     let found = found.and_then(|found| found.parse().ok());
     let index = ask("SELECT bt_index_check('kept_pkey', true)");
     let table = ask("SELECT * FROM verify_heapam('kept')");
     let is_sound = index.is_some() && table.is_some_and(|damage| damage.is_empty());
-    Kept::of(written.postgres, found, is_sound && found.is_some())
+    Kept::of(acknowledged, found, is_sound && found.is_some())
 }
 
 /// A cut-off last record is left out by Redis itself, which says so: that is repair too.
-fn of_redis(server: Option<&Redis>, written: &Written) -> Kept {
-    let Some(server) = server else { return Kept::of(written.redis, None, false) };
-    let found = server.count(&format!("n{}", written.image));
-    Kept::of(written.redis, Some(found), !server.server.said().contains("truncat"))
+fn of_redis(mounts: &[PathBuf], place: &Path, written: &Written) -> Kept {
+    let Ok(server) = redis_on(mounts, place, "second") else { return Kept::of(written.redis, None, false) };
+    Kept::of(written.redis, Some(server.count("n")), !server.server.said().contains("truncat"))
 }
 
-/// Mounts a copy, which replays its log; none if it cannot be mounted. The janitor finds it in its folder.
-fn attach(bench: &Bench, copy: &str) -> Option<PathBuf> {
+/// The device of a copy, not mounted. The janitor finds it in its folder.
+fn attach(bench: &Bench, copy: &str) -> PathBuf {
     let folder = bench.directory().join(copy);
     fs::create_dir_all(folder.join("mnt")).unwrap();
-    let device = said(&format!("losetup --find --show {}", bench.image(copy).display()));
-    symlink(device.trim(), folder.join("loop")).unwrap();
-    mount(bench, copy).then(|| folder.join("mnt"))
+    let device = PathBuf::from(said(&format!("losetup --find --show {}", bench.image(copy).display())).trim());
+    symlink(&device, folder.join("loop")).unwrap();
+    device
 }
 
+/// Mounts a copy, which replays its log; false if it cannot be mounted.
 fn mount(bench: &Bench, copy: &str) -> bool {
     let folder = bench.directory().join(copy);
     let mut mount = Command::new("mount");
@@ -173,12 +193,13 @@ fn mount(bench: &Bench, copy: &str) -> bool {
 }
 
 /// Whether the file system must replay its log before it is whole.
-fn has_dirty_log(fs: Fs, image: &Path) -> bool {
+fn has_dirty_log(fs: Fs, image: &Path, device: &Path) -> bool {
     match fs {
-        // It can also fail to make head or tail of a log that was being written; that one is not clean either.
+        // It takes a file for a log and nothing else, so it is given the device. It can also fail to make head or tail of
+        // a log that was being written; that one is not clean either.
         Fs::Xfs => {
             let mut print = Command::new("xfs_logprint");
-            let output = print.args(["-f", "-t"]).arg(image).stdin(Stdio::null()).output().unwrap();
+            let output = print.arg("-t").arg(device).stdin(Stdio::null()).output().unwrap();
             !String::from_utf8_lossy(&output.stdout).contains("<CLEAN>")
         }
         Fs::Ext4 => said(&format!("dumpe2fs -h {}", image.display())).contains("needs_recovery"),

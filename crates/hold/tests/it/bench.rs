@@ -6,6 +6,7 @@
 //! It must never freeze or mount anything but what it made. A janitor, a process in a group of its own, waits for the
 //! end of a pipe that only this test holds: it thaws, unmounts and detaches also after this process was killed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -24,6 +25,9 @@ pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_hold-fixture");
 
 /// Not the memory of the machine: a file system that freezes needs a disk.
 const HOME: &str = "/var/tmp";
+
+/// What its directory there is called.
+const PREFIX: &str = "amikeep-fs-";
 
 /// For what takes milliseconds, on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,7 +54,7 @@ pub(crate) struct Bench {
     pub(crate) mounts: Vec<PathBuf>,
     directory: PathBuf,
     janitor: Child,
-    _alone: Alone,
+    _alone: Option<Alone>,
 }
 
 /// Waits for the turn of a test that needs root and servers. None only when the machine is not to run these tests.
@@ -67,29 +71,36 @@ impl Bench {
     /// The same, with file systems of this size.
     pub(crate) fn of_size(bytes: u64, kinds: &[Fs]) -> Option<Self> {
         let alone = alone()?;
-        assert!(
-            Path::new("/dev/loop-control").exists(),
-            "no loop devices; AMIKEEP_FS_TESTS=off leaves these tests out"
-        );
-        let directory = tempfile::Builder::new().prefix("amikeep-fs-").tempdir_in(HOME).unwrap().keep();
-        // Servers that run as users of their own have to get through.
-        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-        let mut janitor = Command::new(FIXTURE);
-        janitor.arg("janitor").arg(&directory).stdin(Stdio::piped()).process_group(0);
-        let janitor = janitor.spawn().unwrap();
-        let mut bench = Self { mounts: Vec::new(), directory, janitor, _alone: alone };
-        let host = bench.directory.join(HOST);
-        fs::create_dir_all(host.join("mnt")).unwrap();
-        File::create(host.join("image")).unwrap().set_len(HOST_BYTES).unwrap();
-        said(&format!("mkfs.xfs -q -m reflink=1 {}", host.join("image").display()));
-        bench.attach(HOST, &host.join("image"), "rw");
+        let mut bench = Self::host_only(Path::new(HOME), HOST_BYTES, "rw", Some(alone));
         for (number, kind) in kinds.iter().enumerate() {
             bench.add(number, *kind, bytes);
         }
         Some(bench)
     }
 
-    fn add(&mut self, number: usize, kind: Fs, bytes: u64) {
+    /// Only the host file system, to be filled.
+    pub(crate) fn host_only(home: &Path, bytes: u64, options: &str, alone: Option<Alone>) -> Self {
+        assert!(
+            Path::new("/dev/loop-control").exists(),
+            "no loop devices; AMIKEEP_FS_TESTS=off leaves these tests out"
+        );
+        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(home).unwrap().keep();
+        // Servers that run as users of their own have to get through.
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        let mut janitor = Command::new(FIXTURE);
+        janitor.arg("janitor").arg(&directory).stdin(Stdio::piped()).process_group(0);
+        let janitor = janitor.spawn().unwrap();
+        let bench = Self { mounts: Vec::new(), directory, janitor, _alone: alone };
+        let host = bench.directory.join(HOST);
+        fs::create_dir_all(host.join("mnt")).unwrap();
+        File::create(host.join("image")).unwrap().set_len(bytes).unwrap();
+        said(&format!("mkfs.xfs -q -m reflink=1 {}", host.join("image").display()));
+        bench.attach(HOST, &host.join("image"), options);
+        bench
+    }
+
+    /// One more file system, with the next number.
+    pub(crate) fn add(&mut self, number: usize, kind: Fs, bytes: u64) {
         let image = self.image(&number.to_string());
         fs::create_dir_all(self.directory.join(number.to_string()).join("mnt")).unwrap();
         File::create(&image).unwrap().set_len(bytes).unwrap();
@@ -108,7 +119,7 @@ impl Bench {
     }
 
     /// Mounts the file system in a file; the janitor finds it by the folder.
-    fn attach(&self, folder: &str, image: &Path, options: &str) -> PathBuf {
+    pub(crate) fn attach(&self, folder: &str, image: &Path, options: &str) -> PathBuf {
         let folder = self.directory.join(folder);
         let mount = folder.join("mnt");
         let device = said(&format!("losetup --find --show {}", image.display()));
@@ -120,10 +131,15 @@ impl Bench {
     /// Takes a copy of the bytes below a file system, as they are at this one moment, and names it.
     pub(crate) fn copy_of(&self, number: usize) -> String {
         let name = format!("copy-{number}");
-        let from = File::open(self.image(&number.to_string())).unwrap();
-        let copy = OpenOptions::new().write(true).create_new(true).open(self.image(&name)).unwrap();
-        ioctl_ficlone(&copy, &from).unwrap();
+        self.copy_file(&number.to_string(), &name);
         name
+    }
+
+    /// The same for any of the files, by their names.
+    pub(crate) fn copy_file(&self, from: &str, to: &str) {
+        let from = File::open(self.image(from)).unwrap();
+        let copy = OpenOptions::new().write(true).create_new(true).open(self.image(to)).unwrap();
+        ioctl_ficlone(&copy, &from).unwrap();
     }
 
     /// Mounts a copy, which replays its log.
@@ -135,13 +151,18 @@ impl Bench {
 
     /// Puts a copy away that was mounted, so that another one can be taken.
     pub(crate) fn discard_copy(&self, name: &str) {
+        self.detach(name);
+        fs::remove_file(self.image(name)).unwrap();
+    }
+
+    /// Unmounts the file system in a file, and leaves the file.
+    pub(crate) fn detach(&self, name: &str) {
         let folder = self.directory.join(name);
         if is_mounted(&folder.join("mnt")) {
             unmount(&folder.join("mnt"));
         }
         said(&format!("losetup --detach {}", fs::read_link(folder.join("loop")).unwrap().display()));
         fs::remove_dir_all(folder).unwrap();
-        fs::remove_file(self.image(name)).unwrap();
     }
 
     /// A place for sockets and logs, beside the file systems.
@@ -206,13 +227,19 @@ pub(crate) fn said(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Whether this made it, and nobody else.
+fn is_ours(mount: &Path) -> bool {
+    let is_bench = |part: &OsStr| part.to_str().is_some_and(|part| part.starts_with(PREFIX));
+    mount.iter().any(is_bench) && mount.ends_with("mnt")
+}
+
 fn is_mounted(path: &Path) -> bool {
     Command::new("mountpoint").arg("--quiet").arg(path).status().unwrap().success()
 }
 
 /// Unmounts, as soon as a guard that is about to be gone lets it.
 pub(crate) fn unmount(mount: &Path) {
-    assert!(mount.starts_with(HOME) && mount.ends_with("mnt"));
+    assert!(is_ours(mount));
     let give_up = Moment::now() + PATIENCE;
     while !Command::new("umount").arg(mount).stderr(Stdio::null()).status().unwrap().success() {
         assert!(Moment::now() < give_up, "{} stays in use", mount.display());
@@ -221,7 +248,7 @@ pub(crate) fn unmount(mount: &Path) {
 
 /// `fsfreeze`, as another tool would use it, and whether it succeeded.
 pub(crate) fn fsfreeze(what: &str, mount: &Path) -> bool {
-    assert!(mount.starts_with(HOME) && mount.ends_with("mnt"));
+    assert!(is_ours(mount));
     Command::new("fsfreeze").arg(what).arg(mount).stderr(Stdio::null()).status().unwrap().success()
 }
 

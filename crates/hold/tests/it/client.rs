@@ -1,17 +1,36 @@
 //! A client that counts up, and knows which number was acknowledged last.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
 use amikeep_hold::Moment;
 
 use crate::bench::PATIENCE;
 
+/// Whether a client may write at present.
+#[derive(Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, is_shut: bool) {
+        *self.is_shut.lock().unwrap() = is_shut;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        drop(self.changed.wait_while(self.is_shut.lock().unwrap(), |is_shut| *is_shut).unwrap());
+    }
+}
+
 /// One writer, in a thread of its own.
 pub(crate) struct Client {
     acknowledged: Arc<AtomicU64>,
     ends: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -19,9 +38,12 @@ impl Client {
     /// `write` writes a number, from 1 on, and returns whether that was acknowledged. Returns when writes flow.
     pub(crate) fn start(mut write: impl FnMut(u64) -> bool + Send + 'static) -> Self {
         let (acknowledged, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let mut client = Self { acknowledged: Arc::clone(&acknowledged), ends: Arc::clone(&ends), thread: None };
+        let gate: Arc<Gate> = Arc::default();
+        let (counts, stops, passes) = (Arc::clone(&acknowledged), Arc::clone(&ends), Arc::clone(&gate));
+        let mut client = Self { acknowledged: counts, ends: stops, gate, thread: None };
         client.thread = Some(thread::spawn(move || {
             for number in 1.. {
+                passes.pass();
                 if ends.load(Ordering::SeqCst) || !write(number) {
                     break;
                 }
@@ -46,13 +68,27 @@ impl Client {
             thread::yield_now();
         }
     }
+
+    fn end(&self) {
+        self.ends.store(true, Ordering::SeqCst);
+        self.gate.set(false);
+    }
 }
 
-#[allow(dead_code, reason = "the experiment waits for its clients; the tests let them go")]
+#[allow(dead_code, reason = "the experiment stops its clients and waits for them; the tests let them go")]
 impl Client {
+    /// Lets it write nothing more until it goes on; what is under way comes to its end.
+    pub(crate) fn pause(&self) {
+        self.gate.set(true);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.gate.set(false);
+    }
+
     /// Ends it, and tells the last number that was acknowledged.
     pub(crate) fn stop(mut self) -> u64 {
-        self.ends.store(true, Ordering::SeqCst);
+        self.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -63,6 +99,6 @@ impl Client {
 impl Drop for Client {
     /// It is not waited for: it may hang in a freeze, out of which the janitor helps it later.
     fn drop(&mut self) {
-        self.ends.store(true, Ordering::SeqCst);
+        self.end();
     }
 }

@@ -269,7 +269,7 @@ fn a_server_that_hangs_keeps_nobody_waiting_and_its_lock_ends_with_the_connectio
     let server = MariaDb::on(&MariaDb::fill(place.path()), place.path(), "first", &[]).unwrap();
     let client = client_of(&server, "InnoDB");
     let locked = server.prepared(MysqlLock::EveryEngine).unwrap().lock(LIMITS).unwrap();
-    server.server.signal(Signal::STOP);
+    server.server.hang();
     let pinged = locked.ping();
     let released = locked.release();
     server.server.signal(Signal::CONT);

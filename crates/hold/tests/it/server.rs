@@ -29,6 +29,9 @@ use crate::bench::said;
 /// For a server that recovers from a crash, on a machine that is busy.
 const START_WAIT_MAX: Duration = Duration::from_secs(90);
 
+/// How often a server is looked at that starts.
+const LOOK_EVERY: Duration = Duration::from_millis(3);
+
 pub(crate) fn pid(number: u32) -> Pid {
     Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
 }
@@ -41,12 +44,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it, with its output in a log, and returns once `is_ready`; an error is what it logged before it ended.
+    /// Starts it, with its output in a log, and returns once `is_ready`, which is given what it has logged; an error is
+    /// that, if it ends before.
     pub(crate) fn start(
         command: &mut Command,
         log: &Path,
         stop: Signal,
-        mut is_ready: impl FnMut() -> bool,
+        mut is_ready: impl FnMut(&str) -> bool,
     ) -> Result<Self, String> {
         let output = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
@@ -54,14 +58,15 @@ impl Server {
         let process = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut server = Self { process, stop, log: log.to_owned() };
         let give_up = Moment::now() + START_WAIT_MAX;
-        while !is_ready() {
+        while !is_ready(&server.said()) {
             if give_up < Moment::now() {
                 return Err(format!("{name} does not answer: {}", server.said()));
             }
             if let Some(status) = server.process.try_wait().unwrap() {
                 return Err(format!("{name} ended with {status}: {}", server.said()));
             }
-            thread::yield_now();
+            // Servers that start need the processor more than who waits for them.
+            thread::park_timeout(LOOK_EVERY);
         }
         Ok(server)
     }
@@ -73,6 +78,16 @@ impl Server {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(pid(self.process.id()), signal).unwrap();
+    }
+
+    /// Stops it, and returns once each of its threads stands still: the signal alone may come after the next answer.
+    pub(crate) fn hang(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let is_still = |task: PathBuf| fs::read_to_string(task.join("stat")).is_ok_and(|stat| stat.contains(") T "));
+        while !fs::read_dir(&tasks).unwrap().all(|task| is_still(task.unwrap().path())) {
+            thread::park_timeout(LOOK_EVERY);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl MariaDb {
         command.args(["--myisam-recover-options=OFF", "--aria-recover-options=OFF"]);
         command.arg(format!("--socket={}", socket.display()));
         command.arg(format!("--pid-file={}", place.join("pid").display())).args(options);
-        let is_ready = || try_ask(&socket, "SELECT 1").is_some();
+        let is_ready = |log: &str| log.contains("ready for connections") && try_ask(&socket, "SELECT 1").is_some();
         let server = Server::start(&mut command, &place.join("log"), Signal::KILL, is_ready)?;
         Ok(Self { server, socket })
     }
@@ -99,7 +99,9 @@ impl MariaDb {
 
     /// What the server says of this engine's table, `OK` if there is nothing to say.
     pub(crate) fn check(&self, engine: &str) -> String {
-        let answer = self.ask(&format!("CHECK TABLE kept.{engine}"));
+        let Some(answer) = try_ask(&self.socket, &format!("CHECK TABLE kept.{engine}")) else {
+            return format!("no answer: {}", self.server.said());
+        };
         answer.lines().filter_map(|line| line.rsplit('\t').next()).collect::<Vec<_>>().join("; ")
     }
 }

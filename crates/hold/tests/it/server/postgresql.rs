@@ -61,7 +61,7 @@ impl Postgres {
             "max_connections=20",
         ]);
         command.args(["-c", "shared_buffers=32MB", "-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"]);
-        let is_ready = || try_ask(&socket, "SELECT 1").is_some();
+        let is_ready = |log: &str| log.contains("ready to accept") && try_ask(&socket, "SELECT 1").is_some();
         // At once, with its children, and without a checkpoint.
         let server = Server::start(&mut command, &place.join(format!("{name}.log")), Signal::QUIT, is_ready)?;
         Ok(Self { server, socket })

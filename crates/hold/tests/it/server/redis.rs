@@ -26,7 +26,7 @@ impl Redis {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--daemonize", "no"]).args(options.split(' '));
         command.arg("--dir").arg(data).arg("--unixsocket").arg(&socket);
-        let is_ready = || try_ask(&socket, "PING").is_some_and(|reply| reply == "+PONG");
+        let is_ready = |_: &str| try_ask(&socket, "PING").is_some_and(|reply| reply == "+PONG");
         let log = place.join(format!("{name}.log"));
         let server = Server::start(&mut command, &log, Signal::KILL, is_ready)?;
         Ok(Self { server, socket })
