@@ -147,6 +147,8 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let way = face.world.latency() / 2;
+    tokio::time::sleep(way).await;
     let request_id = face.world.request_id();
     let encoded = if method == Method::POST { &body[..] } else { uri.query().unwrap_or_default().as_bytes() };
     let (service, delivery) = call(&face.world, encoded, &headers);
@@ -175,6 +177,7 @@ async fn answer(
         }
         Delivered::Garbage => ([(header::CONTENT_TYPE, "text/html")], GARBAGE).into_response(),
     };
+    tokio::time::sleep(way).await;
     // The world's time: the host's would be put there otherwise.
     if let Ok(date) = HeaderValue::from_str(&now) {
         response.headers_mut().insert(header::DATE, date);

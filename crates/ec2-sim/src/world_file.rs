@@ -170,7 +170,7 @@ mod tests {
         let json = r#"{"accounts": [{"id": "111122223333", "regions": {"eu-west-1": []}}], "behaviour": {
             "request_limits": "off", "image_seconds": 60,
             "special_limits": [{"on": "StopInstances", "capacity": 9, "refill": 0.5}],
-            "describe_lag_seconds": 2, "new_image_lag_seconds": 5,
+            "latency_ms": 150, "snapshot_lag_seconds": 5, "describe_lag_seconds": 2, "new_image_lag_seconds": 5,
             "mishaps": {"failing_per_mille": 40, "slow_per_mille": 30, "slow_seconds": 7200, "lingering_per_mille": 9},
             "denied": ["DeleteSnapshot"], "unknown": ["DescribeImageReferences"], "faults": [
                 {"on": "CreateImage", "outcome": "lost-after-effect", "when": {"per-mille": 40}},

@@ -1,6 +1,7 @@
 //! How a world is described before it begins: accounts, regions, instances, and how it behaves.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, InvalidId, Region, VolumeId};
 use amikeep_domain::instance::RootDevice;
@@ -245,6 +246,14 @@ impl WorldBuilder {
     #[must_use]
     pub fn unknown_action(mut self, action: Action) -> Self {
         self.settings.unknown_actions.insert(action);
+        self
+    }
+
+    /// How long a call over HTTP takes in real time: half of it before EC2 knows of the call, half after it was carried
+    /// out. By default nothing. Connections are made at once, and calls in process take no time.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.settings.latency = latency;
         self
     }
 

@@ -1,5 +1,7 @@
 //! What a test or an operator does to a running world, past its calls.
 
+use std::time::Duration;
+
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId};
 use jiff::{SignedDuration, Timestamp};
 
@@ -40,6 +42,11 @@ impl World {
     /// From now on reads show the world as it was this long ago.
     pub fn set_describe_lag(&self, lag: SignedDuration) {
         self.state().settings.describe_lag = lag;
+    }
+
+    /// How long a call over HTTP takes.
+    pub(crate) fn latency(&self) -> Duration {
+        self.state().settings.latency
     }
 
     /// From now on snapshots begin this long after `CreateImage`.

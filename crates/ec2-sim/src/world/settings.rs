@@ -1,6 +1,7 @@
 //! How long things take in this world, and which images fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use amikeep_domain::id::InstanceId;
 use jiff::SignedDuration;
@@ -105,6 +106,8 @@ pub(crate) struct Settings {
     /// Actions that the endpoint does not know.
     pub(crate) unknown_actions: BTreeSet<Action>,
     pub(crate) mishaps: Mishaps,
+    /// How long a call over HTTP takes, there and back.
+    pub(crate) latency: Duration,
     /// From `CreateImage` to the first snapshot.
     pub(crate) snapshot_lag: SignedDuration,
     /// From one snapshot of an image to the next.
@@ -133,6 +136,7 @@ impl Default for Settings {
             tag_lag: SignedDuration::ZERO,
             unknown_actions: BTreeSet::new(),
             mishaps: Mishaps::default(),
+            latency: Duration::ZERO,
             snapshot_lag: SignedDuration::from_secs(2),
             snapshot_spread: SignedDuration::ZERO,
             shutdown: SignedDuration::from_secs(15),

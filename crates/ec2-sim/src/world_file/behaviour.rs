@@ -1,5 +1,7 @@
 //! How the world of a file behaves: what is limited, what lags, and what goes wrong.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -18,6 +20,10 @@ pub(super) struct BehaviourEntry {
     special_limits: Vec<SpecialLimitEntry>,
     /// How long every image is pending; drawn where it is not said.
     image_seconds: Option<u32>,
+    /// How long a call over HTTP takes, there and back, in real time.
+    latency_ms: u32,
+    /// From `CreateImage` to its snapshots; 2 where it is not said.
+    snapshot_lag_seconds: Option<u32>,
     describe_lag_seconds: u32,
     new_image_lag_seconds: u32,
     new_snapshot_lag_seconds: u32,
@@ -133,7 +139,11 @@ impl BehaviourEntry {
                 seconds(self.new_snapshot_lag_seconds),
                 seconds(self.tag_lag_seconds),
             )
-            .mishaps(self.mishaps.into_mishaps());
+            .mishaps(self.mishaps.into_mishaps())
+            .latency(Duration::from_millis(u64::from(self.latency_ms)));
+        if let Some(lag) = self.snapshot_lag_seconds {
+            builder = builder.snapshot_lag(seconds(lag), SignedDuration::ZERO);
+        }
         builder = self
             .special_limits
             .into_iter()

@@ -1,11 +1,14 @@
 //! The Query protocol byte by byte.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amikeep_ec2_sim::http::Server;
 use amikeep_ec2_sim::{Action, Fault, FaultOutcome, InstanceSpec, Service, World};
+use jiff::SignedDuration;
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use tokio::time::Instant;
 
 use crate::support::{ACCOUNT, DB, WEB, builder, ec2, exchange, place, post, secs};
 
@@ -237,4 +240,23 @@ async fn the_environment_for_a_client_names_the_server_and_a_key_that_it_knows()
     let value = |name: &str| environment.iter().find(|(key, _)| *key == name).unwrap().1.clone();
     assert_eq!(value("AWS_ENDPOINT_URL"), server.url());
     assert!(world.authenticate(Service::Ec2, &value("AWS_ACCESS_KEY_ID"), None).is_ok());
+}
+
+#[tokio::test]
+async fn a_call_takes_half_its_time_before_its_effect_and_half_after_it() {
+    let latency = Duration::from_millis(300);
+    let at_once = SignedDuration::ZERO;
+    let world = builder().latency(latency).snapshot_lag(at_once, at_once).build().unwrap();
+    let effect = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&effect);
+    world.on_point_in_time(move |_| *seen.lock().unwrap() = Some(Instant::now()));
+    let server = serve(&world).await;
+    let began = Instant::now();
+    let answer = ec2(&server, "CreateImage", &[("InstanceId", WEB), ("Name", "one"), ("NoReboot", "true")]).await;
+    let ended = Instant::now();
+    assert_eq!(status(&answer), 200);
+    let effect = effect.lock().unwrap().expect("a snapshot has begun");
+    // A busy machine makes either longer, and nothing makes it shorter.
+    assert!(latency / 2 <= effect - began && latency / 2 <= ended - effect, "{:?}", (began, effect, ended));
+    server.stop().await;
 }

@@ -1,6 +1,6 @@
 //! One installation for a benchmark: the simulator, a configuration, a ledger, and daemons that end with their owner.
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -105,6 +105,9 @@ pub(in crate::bench) struct Site {
 }
 
 impl Site {
+    pub(in crate::bench) const ACCOUNT: &str = ACCOUNT;
+    pub(in crate::bench) const REGION: &str = REGION;
+
     pub(super) fn new(binaries: &Binaries, world: &World, policies: &Policies) -> anyhow::Result<Self> {
         Self::start(binaries, world, policies, &[])
     }
@@ -118,20 +121,33 @@ impl Site {
         Self::start(binaries, world, policies, &["--state-log", RECORD])
     }
 
+    /// With a world of one's own, and what the configuration has besides its daemon and its account.
+    pub(in crate::bench) fn of(binaries: &Binaries, world: &serde_json::Value, more: &str) -> anyhow::Result<Self> {
+        Self::begin(binaries, Some(&world.to_string()), more, &[])
+    }
+
     fn start(binaries: &Binaries, world: &World, policies: &Policies, arguments: &[&str]) -> anyhow::Result<Self> {
+        let world = match world {
+            World::Small => None,
+            World::Instances(n) => Some(world_of(*n)),
+        };
+        Self::begin(binaries, world.as_deref(), &policies.to_string(), arguments)
+    }
+
+    fn begin(binaries: &Binaries, world: Option<&str>, more: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         let directory = Directory::new()?;
         let mut command = process::command(&binaries.ec2_sim, &directory.0);
         command.args(arguments);
-        if let World::Instances(n) = world {
+        if let Some(world) = world {
             let path = directory.0.join("world.json");
-            std::fs::write(&path, world_of(*n)).context("the world")?;
+            std::fs::write(&path, world).context("the world")?;
             command.arg("--world").arg(path);
         }
         let mut sim = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("ec2-sim")?);
         let stdout = sim.0.stdout.take().context("ec2-sim without stdout")?;
         let mut url = String::new();
         BufReader::new(stdout).read_line(&mut url).context("the simulator's address")?;
-        std::fs::write(directory.0.join("amikeep.toml"), config(&directory.0, url.trim(), policies))
+        std::fs::write(directory.0.join("amikeep.toml"), config(&directory.0, url.trim(), more))
             .context("the configuration")?;
         Ok(Self { directory, amikeep: binaries.amikeep.clone(), url: url.trim().to_owned(), _sim: sim })
     }
@@ -205,7 +221,8 @@ impl Site {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// amikeep with this configuration.
+    pub(in crate::bench) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = process::command(&self.amikeep, &self.directory.0);
         self.give_credentials(&mut command);
         command.args(arguments).env("AMIKEEP_CONFIG", self.directory.0.join("amikeep.toml"));
@@ -218,25 +235,30 @@ impl Site {
     }
 }
 
-fn config(directory: &Path, url: &str, policies: &Policies) -> String {
-    let mut text = format!(
+fn config(directory: &Path, url: &str, more: &str) -> String {
+    format!(
         "[daemon]\nowner = \"bench\"\ndatabase = \"{}\"\nprune_schedule = \"{NEVER_NOW}\"\nlisten = \"\"\n\n\
-         [accounts.default]\nregion = \"{REGION}\"\nendpoint_url = \"{url}\"\n",
+         [accounts.default]\nregion = \"{REGION}\"\nendpoint_url = \"{url}\"\n\n{more}",
         directory.join("amikeep.db").display()
-    );
-    for (n, schedule) in policies.schedules.iter().enumerate() {
-        let selected = match policies.covers {
-            Covers::Nothing => format!("nobody-{n}"),
-            Covers::Everything => "prod".to_owned(),
-        };
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "\n[policies.p-{n:05}]\naccount = \"default\"\nclass = \"stateless\"\nschedule = \"{schedule}\"\n\
-             select = {{ tags = {{ Env = \"{selected}\" }} }}\nkeep = {{ last = 1 }}\n"
-        );
+    )
+}
+
+/// As they are written in a configuration.
+impl fmt::Display for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, schedule) in self.schedules.iter().enumerate() {
+            let selected = match self.covers {
+                Covers::Nothing => format!("nobody-{n}"),
+                Covers::Everything => "prod".to_owned(),
+            };
+            write!(
+                f,
+                "[policies.p-{n:05}]\naccount = \"default\"\nclass = \"stateless\"\nschedule = \"{schedule}\"\n\
+                 select = {{ tags = {{ Env = \"{selected}\" }} }}\nkeep = {{ last = 1 }}\n\n"
+            )?;
+        }
+        Ok(())
     }
-    text
 }
 
 fn world_of(n: u32) -> String {
