@@ -280,6 +280,27 @@ async fn an_operator_says_that_what_was_left_is_thawed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_killed_while_its_freeze_runs_leaves_nothing_frozen() {
+    // The freeze outlives the daemon, and takes effect only after the first thaw.
+    let freeze = "echo begun >> DIR/held; while ! grep -q thaw DIR/held; do sleep 0.05; done; touch DIR/frozen; \
+                  echo frozen >> DIR/held";
+    let thaw = "echo thaw >> DIR/held; test -e DIR/frozen || exit 46; rm DIR/frozen";
+    let held = Held::new(world(), "no-reboot", freeze, thaw, "budget = \"60s\"").await;
+    let daemon = held.site.daemon().await;
+    let queued = held.site.run(&["backup", &instance_id(1), "--no-wait"]).await;
+    assert_eq!(queued.code, 0, "{queued:?}");
+    held.wait_for_lines(1).await;
+    daemon.kill();
+    // What ExecStopPost runs: it waits for the guard, which waits for the freeze.
+    let thaw = held.site.run(&["thaw", "--format", "json"]).await;
+    assert_eq!(thaw.code, 0, "{thaw:?}");
+    assert!(!held.file("frozen").exists(), "{:?}", held.lines());
+    let lines = held.lines();
+    assert_eq!(lines[..4], ["begun", "thaw", "frozen", "thaw"], "by the guard: {lines:?}");
+    assert!(held.site.world.images().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_host_is_never_frozen_for_an_instance() {
     let site = Site::new(world().instance(spec(1)), "").await;
     let nightly = policy("nightly", "critical", NEVER_NOW, "");

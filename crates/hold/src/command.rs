@@ -4,15 +4,19 @@
 //! the same program, is started and heard before the command that freezes is run. The guard runs the command that thaws
 //! when it is told to, when the budget is used up, and when its parent is gone; and when the guard is gone, its parent does.
 //!
+//! A command that freezes can outlive whoever ran it, so a thaw that was begun before its end is done once more after it: by
+//! the guard, or by the parent of a guard that is gone.
+//!
 //! What the commands do on the other side is theirs. Exit code 0 of the first says that everything is frozen, and of the
 //! second that everything was frozen until then; there is no other proof. A command that thaws and fails is run again a few
 //! times; what it leaves is told as perhaps frozen, and whoever holds must try it again until it says that it is not.
 //!
 //! ```text
-//! to the guard    arm MILLISECONDS | thaw
+//! to the guard    arm BUDGET_MS LIMIT_MS | freezing PID START | frozen | thaw
 //! from the guard  ready | thawing CAUSE | thawed CAUSE ok|not-frozen|failed WORDS
 //! ```
 
+mod guard;
 mod thaw;
 mod watch;
 
@@ -27,13 +31,14 @@ use jiff::Timestamp;
 
 use crate::command::watch::Watch;
 use crate::error::HoldError;
-use crate::hooks::{Hook, HookOutcome, HookRun, run_hook};
+use crate::hooks::{Hook, HookOutcome, HookRun, run_hook_telling};
 use crate::moment::{Anchor, Moment};
 use crate::parent::GuardProgram;
+use crate::process::ProcessStamp;
 use crate::wire::Cause;
 
+pub use crate::command::guard::guard_main;
 pub use crate::command::thaw::{NOT_FROZEN, ThawOutcome, run_thaw};
-pub use crate::command::watch::guard_main;
 
 /// A guard that starts says so in a small part of this.
 const READY_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -74,6 +79,17 @@ impl CommandGuard {
         self.watch.pid()
     }
 
+    /// The same, for whoever comes after this process: a guard outlives it, and has to be waited for.
+    pub fn stamp(&self) -> Option<ProcessStamp> {
+        ProcessStamp::of(self.pid()).ok()
+    }
+
+    /// Waits until it is known that the guard has ended.
+    #[doc(hidden)]
+    pub fn wait_until_gone(&self) {
+        self.watch.wait(READY_WAIT_MAX, Watch::is_gone);
+    }
+
     /// Runs the command that freezes. Whatever happens, the one that thaws is run when `budget` has passed from now on.
     ///
     /// `now` is the time at this moment by the caller's clock, by which the report tells the times of the hold.
@@ -86,26 +102,33 @@ impl CommandGuard {
     ) -> Result<CommandHold, Box<CommandReport>> {
         let anchor = Anchor::at(now);
         let began = Moment::now();
+        let freeze = Hook { limit: freeze.limit.min(budget), ..freeze.clone() };
         // A guard that is gone is noticed by whoever listens to it.
-        let _ = writeln!(self.orders, "arm {}", budget.as_millis());
+        let _ = writeln!(self.orders, "arm {} {}", budget.as_millis(), freeze.limit.as_millis());
         let is_armed = self.watch.arm();
         let freeze = if is_armed {
-            run_hook(&Hook { limit: freeze.limit.min(budget), ..freeze.clone() }, facts)
+            let tell = &mut |stamp: ProcessStamp| {
+                let _ = writeln!(self.orders, "freezing {} {}", stamp.pid, stamp.started);
+            };
+            run_hook_telling(&freeze, facts, tell)
         } else {
-            not_started(freeze)
+            not_started(&freeze)
         };
         let frozen = Moment::now();
         let is_over = self.watch.ended().is_some();
+        let _ = writeln!(self.orders, "frozen");
         let is_frozen = freeze.outcome == HookOutcome::Succeeded && !is_over;
         let Self { watch, orders, thaw } = self;
-        let hold = CommandHold { watch, orders: Some(orders), thaw, anchor, began, frozen, freeze };
+        // A guard that began before the command that freezes had ended thaws a second time after it.
+        let wait = thaw.limit * if is_over { 2 } else { 1 } + GRACE;
+        let hold = CommandHold { watch, orders: Some(orders), thaw, wait, anchor, began, frozen, freeze };
         if is_frozen {
             return Ok(hold);
         }
         let thaw = hold.thaw.clone();
         let mut report = hold.thaw();
-        // It was begun while the command that freezes still ran, and may have come too early to find anything frozen.
-        if is_armed && is_over {
+        // Nobody else does for a guard that died meanwhile.
+        if is_armed && is_over && report.cause == Cause::GuardDied {
             report.thaw = run_thaw(&thaw, facts);
         }
         Err(Box::new(report))
@@ -129,6 +152,8 @@ pub struct CommandHold {
     watch: Arc<Watch>,
     orders: Option<ChildStdin>,
     thaw: Hook,
+    /// How long the guard may take to thaw.
+    wait: Duration,
     anchor: Anchor,
     began: Moment,
     frozen: Moment,
@@ -199,7 +224,7 @@ impl CommandHold {
     fn end(&mut self) {
         let Some(mut orders) = self.orders.take() else { return };
         let _ = writeln!(orders, "thaw");
-        if !self.watch.wait(self.thaw.limit + GRACE, |state| state.outcome.is_some()) {
+        if !self.watch.wait(self.wait, |state| state.outcome.is_some()) {
             self.watch.force(self.thaw.limit + GRACE);
         }
         // Only now: its end would be an order to thaw for another reason.
@@ -211,6 +236,14 @@ impl Drop for CommandHold {
     /// The last resort, for a panic or a forgotten return. It blocks until the command that thaws has ended.
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Waits for the guard of a process that died: it thaws, waits for a command that freezes, and thaws again, and each takes
+/// `limit` at the most. One that does not end is killed.
+pub fn wait_for_guard(guard: ProcessStamp, limit: Duration) {
+    if !guard.wait(limit * 3 + GRACE) {
+        guard.kill();
     }
 }
 

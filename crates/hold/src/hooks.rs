@@ -13,6 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::hooks::run::run;
+use crate::process::ProcessStamp;
 
 /// What is kept of a command's output, both streams together, from its beginning.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 16 * 1024;
@@ -92,7 +93,16 @@ impl fmt::Display for HookRun {
 
 /// Runs one command by itself, to its end or its limit.
 pub fn run_hook(hook: &Hook, facts: &[(String, String)]) -> HookRun {
-    run(hook, facts)
+    run(hook, facts, &mut |_| {})
+}
+
+/// The same, and `started` is told its process, which leads a process group of its own.
+pub(crate) fn run_hook_telling(
+    hook: &Hook,
+    facts: &[(String, String)],
+    started: &mut dyn FnMut(ProcessStamp),
+) -> HookRun {
+    run(hook, facts, started)
 }
 
 /// A `pre` command failed. The `post` commands have run.
@@ -113,7 +123,7 @@ impl Hooks {
         let mut entered = Entered { hooks: self, pre: Vec::new(), has_left: false };
         for index in 0..entered.hooks.pre.len() {
             let Some(hook) = entered.hooks.pre.get(index) else { break };
-            let ran = run(hook, &entered.hooks.facts);
+            let ran = run_hook(hook, &entered.hooks.facts);
             if ran.outcome == HookOutcome::Succeeded {
                 entered.pre.push(ran);
             } else {
@@ -149,7 +159,7 @@ impl Entered {
         if std::mem::replace(&mut self.has_left, true) {
             return Vec::new();
         }
-        self.hooks.post.iter().rev().map(|hook| run(hook, &self.hooks.facts)).collect()
+        self.hooks.post.iter().rev().map(|hook| run_hook(hook, &self.hooks.facts)).collect()
     }
 }
 

@@ -4,8 +4,13 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+
+use crate::moment::{Moment, to_timespec};
 
 /// One process of one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +43,39 @@ impl ProcessStamp {
     /// Kills it, if it is there. A process descriptor is opened first and the start compared then, so that the number cannot
     /// come to mean another process in between.
     pub(crate) fn kill(self) {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        let Some(Ok(process)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
-        if Self::of(self.pid).is_ok_and(|found| found == self) {
+        if let Some(process) = self.descriptor() {
             let _ = pidfd_send_signal(&process, Signal::KILL);
         }
+    }
+
+    /// Kills the process group that it leads, if it is there.
+    pub(crate) fn kill_group(self) {
+        if let (Some(_process), Some(pid)) = (self.descriptor(), self.pid()) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+
+    /// Its process descriptor, which can be read once it has ended; none if it is not there any more.
+    pub(crate) fn descriptor(self) -> Option<OwnedFd> {
+        let process = pidfd_open(self.pid()?, PidfdFlags::empty()).ok()?;
+        Self::of(self.pid).is_ok_and(|found| found == self).then_some(process)
+    }
+
+    /// Waits until it has ended; false if it has not by then.
+    pub(crate) fn wait(self, limit: Duration) -> bool {
+        let end = Moment::now() + limit;
+        while let Some(process) = self.descriptor().filter(|_| self.is_at_work()) {
+            let left = end.since(Moment::now());
+            let mut sources = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+            if left.is_zero() || matches!(poll(&mut sources, Some(&to_timespec(left))), Ok(0)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn pid(self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.pid).ok()?)
     }
 }
 

@@ -133,9 +133,10 @@ fn start_command_guard(
     let limit = freeze.command_limit.unsigned_abs();
     let hook = |argv: &[String]| Hook { argv: purpose.fill(argv, freeze, not_after), limit };
     let thaw = hook(&commands.thaw);
-    let recorded = Recorded { thaw: Some(thaw.argv.clone()), ..Recorded::default() };
+    let mut recorded = Recorded { thaw: Some(thaw.argv.clone()), ..Recorded::default() };
     let guard = CommandGuard::start(&host.command_guard(), thaw, facts);
     let guard = guard.map_err(|error| NotReady::new(chain(&error)))?;
+    recorded.guard = guard.stamp().map(|it| GuardStamp { pid: it.pid, started: it.started });
     let freeze = hook(&commands.freeze);
     Ok((Holder::Commands { guard, freeze, facts: facts.to_vec() }, recorded))
 }

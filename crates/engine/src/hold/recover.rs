@@ -10,7 +10,7 @@ use amikeep_cloud::Cloud;
 use amikeep_domain::freeze::{HoldRecord, LeftFrozen, Via};
 use amikeep_domain::id::JobId;
 use amikeep_domain::job::{HoldStep, Job, JobEvent};
-use amikeep_hold::command::run_thaw;
+use amikeep_hold::command::{run_thaw, wait_for_guard};
 use amikeep_hold::{
     DeviceNumber, FrozenRecord, Hook, HookOutcome, Leftover, LeftoverOutcome, ProcessStamp, boot_id, run_hook,
     thaw_leftovers,
@@ -109,6 +109,12 @@ fn undo(job: JobId, record: &HoldRecord, host: &dyn Host) -> Recovered {
             .push("the guard on the instance thaws what is frozen there, at the budget at the latest".to_owned());
     }
     if let Some(thaw) = &record.thaw {
+        // A guard that is still at work may be waiting for a command that freezes. What it thaws is thawed once more.
+        let guard = record.guard.filter(|_| record.boot_id == boot_id);
+        if let Some(guard) = guard {
+            let stamp = ProcessStamp { pid: guard.pid, started: guard.started };
+            wait_for_guard(stamp, record.command_limit.unsigned_abs());
+        }
         // It may find nothing frozen, since a guard has thawed it; only the command itself can tell.
         let outcome = run_thaw(&hook(thaw, record), &record.facts);
         if outcome.may_be_frozen() {

@@ -14,8 +14,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use amikeep_hold::apps::{Application, LockLimits, MysqlLock, Secret};
+use amikeep_hold::command::CommandGuard;
 use amikeep_hold::{
-    FrozenRecord, Guard, GuardProgram, Moment, OpenMount, ProcessStamp, boot_id, check, observe, thaw_leftovers,
+    FrozenRecord, Guard, GuardProgram, Hook, Moment, OpenMount, ProcessStamp, boot_id, check, observe, thaw_leftovers,
 };
 use jiff::Timestamp;
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "hold" => hold(&rest),
+        "hold-by-commands" => hold_by_commands(&rest),
         "lock" => lock(&rest),
         "write" => write(&rest),
         "janitor" => janitor(&rest),
@@ -92,6 +94,22 @@ fn hold(args: &[String]) -> io::Result<()> {
     io::stdin().lock().lines().next().transpose()?;
     let report = hold.thaw();
     writeln!(out, "{} {}", report.cause.as_str(), report.is_unbroken())
+}
+
+/// The same by commands: `hold-by-commands FREEZE THAW`, two lines of a shell, each with a limit of five seconds.
+fn hold_by_commands(args: &[String]) -> io::Result<()> {
+    let [freeze, thaw] = args else { return Err(io::Error::other("no commands")) };
+    let hook = |line: &String| Hook {
+        argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+        limit: Duration::from_secs(5),
+    };
+    let program = GuardProgram { program: "/proc/self/exe".into(), args: vec!["command-guard".into()] };
+    let guard = CommandGuard::start(&program, hook(thaw), &[]).map_err(io::Error::other)?;
+    let now = "2026-11-01T00:00:00Z".parse::<Timestamp>().map_err(io::Error::other)?;
+    let hold = guard.freeze(&hook(freeze), &[], Duration::from_mins(1), now);
+    let hold = hold.map_err(|report| io::Error::other(format!("{report:?}")))?;
+    io::stdin().lock().lines().next().transpose()?;
+    writeln!(io::stdout(), "{:?}", hold.thaw())
 }
 
 /// Locks a MySQL at `lock ADDRESS`, for a second, says `locked`, and does nothing more until its input ends.

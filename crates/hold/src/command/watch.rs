@@ -1,19 +1,16 @@
-//! Both ends of the conversation with a guard that runs commands: the thread that listens to it, and the guard itself.
+//! The parent's end of the conversation with a guard that runs commands: the thread that listens to it.
+//!
+//! It owns that a guard which dies is answered by a thaw. It must never take a guard that is silent for one that has thawed.
 
-use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, ExitCode};
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, ChildStdout};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-
 use crate::command::thaw::{ThawOutcome, run_thaw};
 use crate::hooks::Hook;
-use crate::moment::{Moment, to_timespec};
+use crate::moment::Moment;
 use crate::wire::Cause;
 
 /// When the command that thaws was begun and had ended, why it was run, and how it ended.
@@ -92,6 +89,10 @@ impl Watch {
         self.wait(limit, |state| state.outcome.is_some());
     }
 
+    pub(super) fn is_gone(state: &State) -> bool {
+        state.is_gone
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,6 +109,7 @@ impl Watch {
             state.is_gone = true;
             state.is_armed && state.outcome.is_none()
         };
+        self.changed.notify_all();
         if died {
             let began = Moment::now();
             self.state().thawing.get_or_insert((Cause::GuardDied, began));
@@ -144,82 +146,4 @@ fn cause_of(word: &str) -> Option<Cause> {
     [("told", Cause::Told), ("budget", Cause::Budget), ("parent", Cause::ParentGone)]
         .into_iter()
         .find_map(|(name, cause)| (name == word).then_some(cause))
-}
-
-/// The guard: says that it is ready, and runs the command that thaws once it is armed and told to, or its budget is used up,
-/// or its parent is gone. Its standard input and output are pipes to its parent.
-pub fn guard_main(thaw: &Hook) -> ExitCode {
-    // A guard's environment is what its parent tells it.
-    let facts: Vec<(String, String)> = env::vars().filter(|(name, _)| name.starts_with("AMIKEEP_")).collect();
-    say("ready");
-    let mut orders = Orders { buffer: Vec::new() };
-    let mut end: Option<Moment> = None;
-    let cause = loop {
-        match orders.next(end) {
-            Order::Arm(budget) => end = Some(Moment::now() + budget),
-            Order::Thaw => break "told",
-            Order::Late => break "budget",
-            // Nothing was ever to be frozen.
-            Order::End if end.is_none() => return ExitCode::SUCCESS,
-            Order::End => break "parent",
-        }
-    };
-    say(&format!("thawing {cause}"));
-    say(&match run_thaw(thaw, &facts) {
-        ThawOutcome::Thawed => format!("thawed {cause} ok"),
-        ThawOutcome::WasNotFrozen => format!("thawed {cause} not-frozen"),
-        ThawOutcome::Failed(words) => format!("thawed {cause} failed {}", words.replace('\n', " ")),
-    });
-    ExitCode::SUCCESS
-}
-
-/// A parent that is gone hears nothing, which must not end the guard.
-fn say(line: &str) {
-    let mut out = io::stdout();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-enum Order {
-    Arm(Duration),
-    Thaw,
-    Late,
-    End,
-}
-
-struct Orders {
-    buffer: Vec<u8>,
-}
-
-impl Orders {
-    /// The next order; a line that is none is left out.
-    fn next(&mut self, end: Option<Moment>) -> Order {
-        loop {
-            if let Some(length) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=length).collect();
-                let line = String::from_utf8_lossy(&line);
-                match line.trim_end().split_once(' ').unwrap_or((line.trim_end(), "")) {
-                    ("thaw", _) => return Order::Thaw,
-                    ("arm", millis) if millis.parse::<u64>().is_ok() => {
-                        return Order::Arm(Duration::from_millis(millis.parse().unwrap_or(0)));
-                    }
-                    _ => continue,
-                }
-            }
-            let stdin = io::stdin();
-            let left = end.map(|end| to_timespec(end.since(Moment::now())));
-            let mut sources = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
-            match poll(&mut sources, left.as_ref()) {
-                Ok(0) => return Order::Late,
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(_) => return Order::End,
-            }
-            let mut chunk = [0; 256];
-            // Not through a buffer that `poll` knows nothing of.
-            match rustix::io::read(&stdin, &mut chunk) {
-                Ok(0) | Err(_) => return Order::End,
-                Ok(length) => self.buffer.extend_from_slice(&chunk[..length]),
-            }
-        }
-    }
 }

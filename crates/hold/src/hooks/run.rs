@@ -15,15 +15,16 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::hooks::{Hook, HookOutcome, HookRun, OUTPUT_BYTES_MAX};
 use crate::moment::{Moment, to_timespec};
+use crate::process::ProcessStamp;
 
 /// Where commands are looked for that are given without a path.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Runs it to its end or its limit.
-pub(super) fn run(hook: &Hook, facts: &[(String, String)]) -> HookRun {
+pub(super) fn run(hook: &Hook, facts: &[(String, String)], started: &mut dyn FnMut(ProcessStamp)) -> HookRun {
     let began = Moment::now();
     let mut output = Output { bytes: Vec::new(), is_cut: false };
-    let outcome = attempt(hook, facts, began + hook.limit, &mut output)
+    let outcome = attempt(hook, facts, began + hook.limit, &mut output, started)
         .unwrap_or_else(|error| HookOutcome::NotStarted(error.to_string()));
     HookRun {
         argv: hook.argv.clone(),
@@ -34,7 +35,13 @@ pub(super) fn run(hook: &Hook, facts: &[(String, String)]) -> HookRun {
     }
 }
 
-fn attempt(hook: &Hook, facts: &[(String, String)], end: Moment, output: &mut Output) -> io::Result<HookOutcome> {
+fn attempt(
+    hook: &Hook,
+    facts: &[(String, String)],
+    end: Moment,
+    output: &mut Output,
+    started: &mut dyn FnMut(ProcessStamp),
+) -> io::Result<HookOutcome> {
     let (program, args) = hook.argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&reader, OFlags::NONBLOCK)?;
@@ -42,6 +49,10 @@ fn attempt(hook: &Hook, facts: &[(String, String)], end: Moment, output: &mut Ou
     command.args(args).env_clear().env("PATH", PATH).env("LANG", "C").envs(facts.iter().cloned()).current_dir("/");
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
     let child = Running { child: command.spawn()?, is_reaped: false };
+    // It is not reaped before `watch`, so its number means it and nothing else.
+    if let Ok(stamp) = ProcessStamp::of(child.child.id()) {
+        started(stamp);
+    }
     // Our copies of the writing end are in the command; the end of the output is seen when they are gone.
     drop(command);
     child.watch(&mut File::from(reader), end, output)

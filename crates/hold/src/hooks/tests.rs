@@ -13,7 +13,7 @@ fn hook(script: &str) -> Hook {
 }
 
 fn outcome(hook: &Hook) -> HookOutcome {
-    run(hook, &[]).outcome
+    run_hook(hook, &[]).outcome
 }
 
 #[test]
@@ -29,26 +29,26 @@ fn an_end_is_told_as_it_was() {
 #[test]
 fn arguments_are_passed_as_they_are_and_never_read_by_a_shell() {
     let printf = Hook { argv: ["printf", "%s", "$HOME; `id` * \"x\""].map(String::from).to_vec(), limit: LONG };
-    assert_eq!(run(&printf, &[]).output, "$HOME; `id` * \"x\"");
+    assert_eq!(run_hook(&printf, &[]).output, "$HOME; `id` * \"x\"");
 }
 
 #[test]
 fn a_command_sees_a_minimal_environment_and_its_facts() {
     let env = Hook { argv: vec!["env".into()], limit: LONG };
-    let output = run(&env, &[("AMIKEEP_INSTANCE".into(), "i-1 2".into())]).output;
+    let output = run_hook(&env, &[("AMIKEEP_INSTANCE".into(), "i-1 2".into())]).output;
     let mut lines: Vec<&str> = output.lines().collect();
     lines.sort_unstable();
     assert_eq!(
         lines,
         ["AMIKEEP_INSTANCE=i-1 2", "LANG=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     );
-    let with_input = run(&hook("pwd; cat; echo to stderr >&2"), &[]);
+    let with_input = run_hook(&hook("pwd; cat; echo to stderr >&2"), &[]);
     assert_eq!((with_input.outcome, with_input.output.as_str()), (HookOutcome::Succeeded, "/\nto stderr\n"));
 }
 
 #[test]
 fn output_without_end_is_cut_and_does_not_stop_the_command_from_ending() {
-    let ran = run(&hook("head -c 1000000 /dev/zero"), &[]);
+    let ran = run_hook(&hook("head -c 1000000 /dev/zero"), &[]);
     assert_eq!((ran.outcome, ran.output.len(), ran.is_cut), (HookOutcome::Succeeded, OUTPUT_BYTES_MAX, true));
 }
 
@@ -59,7 +59,7 @@ fn a_command_that_hangs_is_killed_with_everything_it_started() {
     // The inner one closes nothing and ignores the polite signal; only the group's death ends it.
     let script = format!("(trap '' TERM; echo $BASHPID > {0}; sleep 1000) & echo begun; wait", pid_file.display());
     let hanging = Hook { argv: ["/bin/bash", "-c", &script].map(String::from).to_vec(), limit: Duration::from_secs(2) };
-    let ran = run(&hanging, &[]);
+    let ran = run_hook(&hanging, &[]);
     assert_eq!((ran.outcome, ran.output.as_str()), (HookOutcome::TimedOut, "begun\n"));
     let pid = fs::read_to_string(&pid_file).unwrap();
     // An orphan that was killed is gone soon, or waits as a zombie for whoever adopted it.
@@ -77,7 +77,8 @@ fn a_command_that_hangs_is_killed_with_everything_it_started() {
 #[test]
 fn something_left_running_behind_is_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();
-    let ran = run(&hook(&format!("while [ -e {} ]; do sleep 0.1; done & echo done", directory.path().display())), &[]);
+    let ran =
+        run_hook(&hook(&format!("while [ -e {} ]; do sleep 0.1; done & echo done", directory.path().display())), &[]);
     assert_eq!((ran.outcome, ran.output.as_str()), (HookOutcome::Succeeded, "done\n"));
 }
 

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use amikeep_hold::command::{CommandGuard, ThawOutcome};
-use amikeep_hold::{Cause, GuardProgram, Hook, HookOutcome};
+use amikeep_hold::{Cause, GuardProgram, Hook, HookOutcome, Moment};
 use jiff::Timestamp;
+
+use crate::bench::PATIENCE;
 
 /// Commands that write into this directory what they were told.
 struct Scene {
@@ -42,9 +44,11 @@ fn now() -> Timestamp {
     "2026-11-01T00:00:00Z".parse().unwrap()
 }
 
-/// Waits for a level, however long the machine takes.
+/// Waits for a level, and long enough for a machine that is busy.
 fn wait_for(file: &Path) {
+    let give_up = Moment::now() + PATIENCE;
     while !file.exists() {
+        assert!(Moment::now() < give_up, "{} does not come", file.display());
         std::thread::yield_now();
     }
 }
@@ -145,10 +149,70 @@ fn a_guard_whose_parent_dies_thaws() {
     command.args(["command-guard", "20000"]).args(scene.shell(THAW).argv);
     let mut guard = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut orders = guard.stdin.take().unwrap();
-    std::io::Write::write_all(&mut orders, b"arm 60000\n").unwrap();
+    std::io::Write::write_all(&mut orders, b"arm 60000 20000\nfrozen\n").unwrap();
     drop(orders);
     assert!(guard.wait().unwrap().success());
     assert!(scene.file("thawed").exists());
+}
+
+/// A daemon of its own that holds by commands, and its process.
+fn holder(scene: &Scene, freeze: &str, thaw: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hold-fixture"));
+    let script = |script: &str| scene.shell(script).argv[2].clone();
+    command.args(["hold-by-commands", &script(freeze), &script(thaw)]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// The first thaw finds nothing frozen. Only when it has run does the freeze end, as it can with `ssh`.
+const SLOW_FREEZE: &str = "touch DIR/begun; while ! test -e DIR/thawed; do sleep 0.05; done; touch DIR/frozen";
+const THAW_IF_FROZEN: &str = "echo >> DIR/thawed; test -e DIR/frozen || exit 46; rm DIR/frozen; touch DIR/done";
+
+#[test]
+fn a_freeze_that_outlives_whoever_ran_it_is_thawed_after_its_end() {
+    let scene = Scene::new();
+    let mut daemon = holder(&scene, SLOW_FREEZE, THAW_IF_FROZEN);
+    wait_for(&scene.file("begun"));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    wait_for(&scene.file("done"));
+    assert!(!scene.file("frozen").exists());
+    assert_eq!(fs::read_to_string(scene.file("thawed")).unwrap().lines().count(), 2, "at once, and after the freeze");
+}
+
+#[test]
+fn a_freeze_that_outlives_whoever_ran_it_and_hangs_is_killed_at_its_limit() {
+    let scene = Scene::new();
+    let freeze = "echo $$ > DIR/pid.new; mv DIR/pid.new DIR/pid; exec sleep 600";
+    let mut daemon = holder(&scene, freeze, "echo >> DIR/thawed; test $(wc -l < DIR/thawed) -lt 2 || touch DIR/done");
+    wait_for(&scene.file("pid"));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    wait_for(&scene.file("done"));
+    let pid = fs::read_to_string(scene.file("pid")).unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+#[test]
+fn a_guard_that_dies_in_a_slow_freeze_is_thawed_for_after_it() {
+    let scene = Scene::new();
+    let guard = scene.guard(THAW_IF_FROZEN);
+    let slow = format!("kill -9 {}; {SLOW_FREEZE}", guard.pid());
+    let report = guard.freeze(&scene.shell(&slow), &[], Duration::from_mins(1), now()).unwrap_err();
+    assert_eq!((report.cause, report.may_be_frozen()), (Cause::GuardDied, false), "{report:?}");
+    assert!(scene.file("done").exists() && !scene.file("frozen").exists());
+}
+
+#[test]
+fn nothing_is_frozen_with_a_guard_that_is_dead_by_then() {
+    let scene = Scene::new();
+    let guard = scene.guard(THAW);
+    kill(guard.pid());
+    guard.wait_until_gone();
+    let report = guard.freeze(&scene.shell("touch DIR/frozen"), &[], Duration::from_mins(1), now()).unwrap_err();
+    assert!(matches!(report.freeze.outcome, HookOutcome::NotStarted(_)), "{report:?}");
+    assert_eq!((report.cause, report.may_be_frozen()), (Cause::GuardDied, false));
+    assert!(!scene.file("frozen").exists(), "nobody would ever have thawed it");
 }
 
 #[test]
