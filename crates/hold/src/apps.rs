@@ -9,6 +9,7 @@
 //! | call | when |
 //! |---|---|
 //! | [`Application::prepare`] | before anything is locked or frozen |
+//! | [`Prepared::data`] | then, too: whether what will be frozen is all of the application's data |
 //! | [`Prepared::lock`] | after [`crate::Guard::prepare`] and the `pre` commands, right before [`crate::Guard::freeze`] |
 //! | [`Locked::ping`] | right after the freeze, and before the capture |
 //! | [`Locked::release`] | right after the thaw |
@@ -24,6 +25,7 @@
 //! watchdog: when the time of the lock is over it lets go by itself. Should this process die or be stopped, the server
 //! lets go when the connection ends, or when it has been silent for as long as the hold can last.
 
+mod data;
 mod mysql;
 mod postgresql;
 mod recorded;
@@ -35,6 +37,7 @@ mod sql;
 use std::io;
 use std::time::Duration;
 
+pub use crate::apps::data::{DataHeld, DataPlace, DataPlaces, Outside};
 pub use crate::apps::recorded::Recorded;
 pub use crate::apps::secret::Secret;
 pub use crate::apps::session::{Locked, Prepared, Released};

@@ -52,7 +52,8 @@ fn observe_path(given: &Path, path: &Path) -> PathFacts {
     PathFacts { path: given.to_owned(), found: find(path).map_err(|error| error.to_string()) }
 }
 
-fn find(path: &Path) -> io::Result<Found> {
+/// What a path leads to. It reads and writes nothing there.
+pub(crate) fn find(path: &Path) -> io::Result<Found> {
     let resolved = fs::canonicalize(path)?;
     // Only a name for it: neither reading nor writing, and no permission to do either.
     let file = open(&resolved, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;

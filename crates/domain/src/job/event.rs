@@ -107,6 +107,8 @@ pub enum JobEvent {
 pub enum HoldStep {
     /// The commands before it.
     Pre,
+    /// The image can be worth less than the recipe says.
+    Doubted,
     /// The application stood still.
     Locked,
     /// A mount was frozen.
@@ -132,6 +134,7 @@ impl HoldStep {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pre => "pre",
+            Self::Doubted => "doubted",
             Self::Locked => "locked",
             Self::Frozen => "frozen",
             Self::Sent => "sent",

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use amikeep_domain::freeze::{Application, Connection, Freeze, MysqlLock};
-use amikeep_hold::apps::{self, LockLimits, Locked, Prepared};
+use amikeep_domain::freeze::{Application, Connection, Freeze, MysqlLock, Via};
+use amikeep_domain::grade::Grade;
+use amikeep_hold::CheckedMount;
+use amikeep_hold::apps::{self, DataHeld, LockLimits, Locked, Prepared};
 
 use crate::host::Host;
 
@@ -32,6 +34,36 @@ pub(crate) fn connect(host: &dyn Host, freeze: &Freeze) -> Result<Prepared, Stri
         (_, Some(connection)) => Some(host.address(connection)?),
     };
     application(freeze).prepare(address.as_ref(), CONNECT_MAX).map_err(|error| chain(&error))
+}
+
+/// What an image of these mounts can be worth at the most: with an application no more than file systems, unless all of its
+/// data is known to be on them; and why, if it is less than the recipe says. Data that is known to be elsewhere is an error.
+///
+/// What commands or another machine hold is not seen from here, and is what the operator says.
+pub(crate) fn worth(app: &Prepared, freeze: &Freeze, mounts: &[CheckedMount]) -> Result<Worth, String> {
+    let whole = Worth { grade: freeze.grade(), doubt: None };
+    if freeze.via != Via::Local {
+        return Ok(whole);
+    }
+    match app.data().map_err(|error| chain(&error))?.map_or(DataHeld::Yes, |places| places.held_by(mounts)) {
+        DataHeld::Yes => Ok(whole),
+        DataHeld::No(outside) => {
+            let told: Vec<String> = outside.iter().map(ToString::to_string).collect();
+            Err(format!("data of {} would not be frozen: {}", freeze.application.as_str(), told.join("; ")))
+        }
+        DataHeld::Unknown(why) => {
+            let doubt = format!("whether the data is on the mounts cannot be told: {why}");
+            Ok(Worth { grade: Grade::Filesystem, doubt: Some(doubt) })
+        }
+    }
+}
+
+/// What a proved hold gives the volumes that it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Worth {
+    pub(crate) grade: Grade,
+    /// Why it is less than the recipe says.
+    pub(crate) doubt: Option<String>,
 }
 
 /// Makes it stand still. Dropped, it is let go.

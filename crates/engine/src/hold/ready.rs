@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use amikeep_domain::freeze::{Freeze, GuardStamp, RecordedMount, Via};
+use amikeep_domain::grade::Grade;
 use amikeep_domain::job::HoldStep;
 use amikeep_hold::apps::Prepared;
 use amikeep_hold::command::CommandGuard;
@@ -14,7 +15,7 @@ use amikeep_hold::{
 };
 use jiff::Timestamp;
 
-use crate::hold::app::{chain, connect};
+use crate::hold::app::{Worth, chain, connect, worth};
 use crate::hold::facts::{Purpose, Remote, hooks};
 use crate::hold::holder::Holder;
 use crate::hold::remote::prepare_remote;
@@ -28,6 +29,8 @@ const PREPARE_MAX: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) app: Prepared,
+    /// What the image can be worth at the most.
+    pub(crate) worth: Worth,
     pub(crate) holder: Holder,
     pub(crate) entered: Entered,
     /// What the ledger must hold before it freezes.
@@ -84,16 +87,22 @@ fn refused(refusals: &[Refusal]) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// Makes everything ready. It blocks for as long as flushing and the commands before the hold take.
+/// Makes everything ready, if the image can reach `grade_min`. It blocks for as long as flushing and the commands before the hold take.
 pub(crate) fn make_ready(
     host: &dyn Host,
     freeze: &Freeze,
     purpose: &Purpose,
     mounts: &[CheckedMount],
     not_after: Timestamp,
+    grade_min: Option<Grade>,
 ) -> Result<Ready, NotReady> {
     let facts = purpose.facts(freeze, not_after);
     let app = connect(host, freeze).map_err(NotReady::new)?;
+    let worth = worth(&app, freeze, mounts).map_err(NotReady::new)?;
+    if let Some(doubt) = worth.doubt.clone().filter(|_| grade_min.is_some_and(|grade_min| worth.grade < grade_min)) {
+        // Writes would stall for an image that its class does not accept.
+        return Err(NotReady::new(doubt));
+    }
     let (holder, recorded) = match freeze.via {
         Via::Local => start_guard(host, mounts)?,
         Via::Command => start_command_guard(host, freeze, purpose, &facts, not_after)?,
@@ -106,7 +115,7 @@ pub(crate) fn make_ready(
         }
     };
     let entered = hooks(freeze, facts).enter().map_err(|error| NotReady::from(*error))?;
-    Ok(Ready { app, holder, entered, recorded })
+    Ok(Ready { app, worth, holder, entered, recorded })
 }
 
 fn start_guard(host: &dyn Host, mounts: &[CheckedMount]) -> Result<(Holder, Recorded), NotReady> {

@@ -58,7 +58,7 @@ pub fn rehearse(host: &dyn Host, freeze: &Freeze, clock: &Arc<dyn Clock>, shell:
     let not_after = saturating_add(clock.now(), freeze.lock_wait + freeze.budget + freeze.command_limit);
     let purpose =
         Purpose { remote: shell.map(|shell| Remote { shell, clock: Arc::clone(clock) }), ..Purpose::default() };
-    let ready = match make_ready(host, freeze, &purpose, &mounts, not_after) {
+    let ready = match make_ready(host, freeze, &purpose, &mounts, not_after, None) {
         Ok(ready) => ready,
         Err(not_ready) => {
             let mut failed = Rehearsal::failed(not_ready.why);
@@ -71,6 +71,9 @@ pub fn rehearse(host: &dyn Host, freeze: &Freeze, clock: &Arc<dyn Clock>, shell:
     let mut told = Rehearsal { problem: None, ..Rehearsal::failed(String::new()) };
     for run in ready.entered.pre() {
         told.step(clock.now(), HoldStep::Pre, run.to_string());
+    }
+    if let Some(doubt) = &ready.worth.doubt {
+        told.step(clock.now(), HoldStep::Doubted, doubt);
     }
     hold_and_let_go(freeze, clock, ready.app, ready.holder, &mut told);
     for run in ready.entered.leave() {

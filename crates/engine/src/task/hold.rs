@@ -63,7 +63,7 @@ pub(crate) async fn request_held<C: Cloud>(
             return Err(error);
         }
     };
-    let parts = Parts { app: ready.app, holder: ready.holder, volumes, known };
+    let parts = Parts { app: ready.app, worth: ready.worth, holder: ready.holder, volumes, known };
     match capture(ctx, job.id, &action, &order.freeze, parts).await {
         Ok(captured) => finish(ctx, job, record, captured, entered).await,
         Err(failed) => {

@@ -12,6 +12,7 @@
 
 mod dialect;
 mod lock;
+mod places;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
+use crate::apps::data::{DataPlaces, elsewhere, is_this_machine};
 use crate::apps::mysql::dialect::Dialect;
 use crate::apps::mysql::lock::Method;
 use crate::apps::session::{GIVE_UP_WAIT_MAX, PING_WAIT_MAX, RELEASE_WAIT_MAX, Server};
@@ -44,6 +46,8 @@ pub(super) struct Mysql {
     holder_id: u64,
     /// Opened before anything is locked, when the server still has room for it.
     second: MySqlConnection,
+    /// None for a socket.
+    host: Option<String>,
 }
 
 /// Where and as whom.
@@ -84,7 +88,8 @@ impl Mysql {
         let dialect = text(&row, "version").and_then(|version| Dialect::of(&version)).ok_or_else(answer)?;
         let holder_id = text(&row, "id").and_then(|id| id.parse().ok()).ok_or_else(answer)?;
         let method = Method::of(lock, &dialect);
-        Ok(Self { client, dialect, method, holder: Some(holder), holder_id, second })
+        let host = options.get_socket().is_none().then(|| options.get_host().to_owned());
+        Ok(Self { client, dialect, method, holder: Some(holder), holder_id, second, host })
     }
 
     /// Whether a replica's applier runs. More than one source is more than this can put back as it was.
@@ -187,6 +192,18 @@ impl Mysql {
 impl Server for Mysql {
     fn describe(&self) -> String {
         self.dialect.to_string()
+    }
+
+    fn data(&mut self) -> Result<DataPlaces, AppError> {
+        if let Some(host) = self.host.as_deref().filter(|host| !is_this_machine(host)) {
+            return Ok(elsewhere(host));
+        }
+        let second = &mut self.second;
+        let rows = self.client.wait("tell where its data is", ANSWER_WAIT_MAX, async {
+            second.fetch_all(sqlx::raw_sql(places::QUESTION)).await
+        })?;
+        let told = rows.iter().filter_map(|row| Some((text(row, "Variable_name")?, text(row, "Value")?)));
+        places::of_variables(&told.collect()).map(DataPlaces::Here)
     }
 
     fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError> {

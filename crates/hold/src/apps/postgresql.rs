@@ -6,12 +6,14 @@
 //!
 //! Commits that were acknowledged under `synchronous_commit = off` may be missing, as after any crash.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
+use crate::apps::data::{DataPlace, DataPlaces, elsewhere, is_this_machine};
 use crate::apps::session::{PING_WAIT_MAX, Server};
 use crate::apps::sql::{Client, NO_TLS, text};
 use crate::apps::{AppError, LockLimits, Recorded, Secret};
@@ -30,6 +32,10 @@ const REPLICA: &str = "SELECT pg_last_wal_replay_lsn()::text AS wal_lsn, \
     (SELECT timeline_id::text FROM pg_control_checkpoint()) AS timeline, \
     (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier";
 
+/// The data directory first, then every tablespace that is not in it.
+const PLACES: &str = "SELECT path FROM (SELECT 0 AS rank, current_setting('data_directory') AS path \
+    UNION ALL SELECT 1, pg_tablespace_location(oid) FROM pg_tablespace) AS places WHERE path <> '' ORDER BY rank, path";
+
 /// The server's code for a statement that took longer than its limit.
 const CANCELLED: &str = "(57014)";
 
@@ -39,6 +45,8 @@ pub(super) struct Postgresql {
     connection: PgConnection,
     version: String,
     is_replica: bool,
+    /// None for a socket.
+    host: Option<String>,
 }
 
 /// Where and as whom. Environment variables and password files of the daemon's user count for what it leaves open, as
@@ -67,7 +75,10 @@ impl Postgresql {
         })?;
         let version = text(&row, "version").ok_or(AppError::Answer { doing: "tell of itself" })?;
         let is_replica = text(&row, "is_replica").as_deref() == Some("true");
-        Ok(Self { client, connection, version, is_replica })
+        // A host that begins with `/` is the directory of the socket.
+        let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
+        let host = (!is_socket).then(|| options.get_host().to_owned());
+        Ok(Self { client, connection, version, is_replica, host })
     }
 
     fn checkpoint(&mut self, limit: Duration) -> Result<(), AppError> {
@@ -90,6 +101,39 @@ impl Postgresql {
 impl Server for Postgresql {
     fn describe(&self) -> String {
         format!("postgresql {}", self.version)
+    }
+
+    fn data(&mut self) -> Result<DataPlaces, AppError> {
+        if let Some(host) = self.host.as_deref().filter(|host| !is_this_machine(host)) {
+            return Ok(elsewhere(host));
+        }
+        let connection = &mut self.connection;
+        let told = self.client.wait("tell where its data is", ANSWER_WAIT_MAX, async {
+            connection.fetch_all(sqlx::raw_sql(PLACES)).await
+        });
+        let rows = match told {
+            Err(AppError::Refused { answer, .. }) => {
+                let what = "PostgreSQL tells where its data is to members of pg_read_all_settings";
+                return Ok(DataPlaces::Unknown(format!("{what}: {answer}")));
+            }
+            told => told?,
+        };
+        let mut places: Vec<DataPlace> = Vec::new();
+        for directory in rows.iter().filter_map(|row| text(row, "path")).map(PathBuf::from) {
+            if places.is_empty() {
+                // Its links to other disks are one level down: the log, and the links to tablespaces.
+                places.push(DataPlace { what: "the log", path: directory.join("pg_wal") });
+                places.push(DataPlace { what: "a tablespace", path: directory.join("pg_tblspc") });
+                places.insert(0, DataPlace { what: "the data", path: directory });
+            } else {
+                places.push(DataPlace { what: "a tablespace", path: directory });
+            }
+        }
+        if places.is_empty() {
+            Err(AppError::Answer { doing: "tell where its data is" })
+        } else {
+            Ok(DataPlaces::Here(places))
+        }
     }
 
     fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError> {

@@ -14,10 +14,12 @@ mod resp;
 mod url;
 
 use std::io::{self, BufRead};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::poll;
 
+use crate::apps::data::{DataPlace, DataPlaces, elsewhere, is_this_machine};
 use crate::apps::redis::resp::{Connection, Reply};
 use crate::apps::redis::url::RedisAddress;
 use crate::apps::session::{PING_WAIT_MAX, Server};
@@ -44,6 +46,8 @@ pub(super) struct Redis {
     connection: Connection,
     version: String,
     is_paused: bool,
+    /// None for a socket.
+    host: Option<String>,
 }
 
 /// Reads one answer, and tells it in words: the reader alone, for those who try it with anything.
@@ -61,7 +65,7 @@ impl Redis {
     pub(super) fn connect(address: &Secret, limit: Duration) -> Result<Self, AppError> {
         let address = read_address(address)?;
         let connection = Connection::open(&address, limit.min(ANSWER_WAIT_MAX))?;
-        let mut redis = Self { connection, version: String::new(), is_paused: false };
+        let mut redis = Self { connection, version: String::new(), is_paused: false, host: address.host() };
         if let Some(password) = &address.password {
             let user = address.user.as_deref();
             let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.reveal()]).collect();
@@ -117,6 +121,15 @@ impl Redis {
         }
     }
 
+    /// The value of a key of its configuration; none if it has no such key, or nothing in it.
+    fn setting(&mut self, key: &str) -> Result<Option<String>, AppError> {
+        let doing = "tell where its data is";
+        match self.ask(&["CONFIG", "GET", key], doing)? {
+            Reply::List(words) => Ok(words.into_iter().nth(1).filter(|value| !value.is_empty())),
+            _ => Err(AppError::Answer { doing }),
+        }
+    }
+
     fn ask(&mut self, words: &[&str], doing: &'static str) -> Result<Reply, AppError> {
         match self.connection.ask(words).map_err(|source| AppError::Connection { doing, source })? {
             Reply::Refusal(answer) => Err(AppError::Refused { doing, answer }),
@@ -128,6 +141,25 @@ impl Redis {
 impl Server for Redis {
     fn describe(&self) -> String {
         format!("redis {}", self.version)
+    }
+
+    /// Its directory, and in it the one of the append-only files, where Redis 7 has one.
+    fn data(&mut self) -> Result<DataPlaces, AppError> {
+        if let Some(host) = self.host.as_deref().filter(|host| !is_this_machine(host)) {
+            return Ok(elsewhere(host));
+        }
+        let directory = match self.setting("dir") {
+            Err(AppError::Refused { answer, .. }) => {
+                let what = "Redis tells where its data is to users who may run CONFIG GET";
+                return Ok(DataPlaces::Unknown(format!("{what}: {answer}")));
+            }
+            told => told?.map(PathBuf::from),
+        };
+        let directory = directory.ok_or(AppError::Answer { doing: "tell where its data is" })?;
+        let of_files = self.setting("appenddirname")?.map(|name| directory.join(name)).filter(|it| it.is_dir());
+        let places = [("the data", Some(directory)), ("the append-only file", of_files)];
+        let place = |(what, path): (&'static str, Option<PathBuf>)| Some(DataPlace { what, path: path? });
+        Ok(DataPlaces::Here(places.into_iter().filter_map(place).collect()))
     }
 
     /// The pause ends by itself when the times to wait and to hold have passed, whoever dies.

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::thread;
 use std::time::Duration;
 
+use crate::apps::data::DataPlaces;
 use crate::apps::mysql::Mysql;
 use crate::apps::postgresql::Postgresql;
 use crate::apps::redis::Redis;
@@ -23,6 +24,9 @@ pub(crate) const RELEASE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// For giving up a lock that did not come.
 pub(crate) const GIVE_UP_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// For telling where the data is, before anything is locked; a name may have to be looked up.
+const DATA_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// What a thread may take beyond the limits that it keeps itself, before it is left alone.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -30,6 +34,9 @@ const SLACK: Duration = Duration::from_secs(2);
 pub(crate) trait Server: Send {
     /// Product and version.
     fn describe(&self) -> String;
+
+    /// Where its data is, as it says itself. A server that refuses to tell is no error, but an answer.
+    fn data(&mut self) -> Result<DataPlaces, AppError>;
 
     /// Stops writes, and tells where the server stands. After an error nothing is stopped.
     fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError>;
@@ -68,6 +75,7 @@ pub struct Released {
 }
 
 enum Order {
+    Data(SyncSender<Result<Option<DataPlaces>, AppError>>),
     Lock(LockLimits, SyncSender<Result<Recorded, AppError>>),
     Ping(SyncSender<Result<(), AppError>>),
     Release(SyncSender<Result<(), AppError>>),
@@ -105,6 +113,11 @@ impl Prepared {
     /// Product and version, as in `mariadb 10.11.19`; empty for [`Application::None`].
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// Where the application's data is, as it says itself; none for [`Application::None`].
+    pub fn data(&self) -> Result<Option<DataPlaces>, AppError> {
+        self.thread.ask("tell where its data is", DATA_WAIT_MAX, Order::Data)
     }
 
     /// Stops the application's writes and records where it stands.
@@ -231,6 +244,9 @@ fn serve(mut server: Box<dyn Server>, orders: &Receiver<Order>) {
                 if answer.send(locked).is_err() {
                     break;
                 }
+            }
+            Ok(Order::Data(answer)) => {
+                let _ = answer.send(server.data().map(Some));
             }
             Ok(Order::Ping(answer)) => {
                 let _ = answer.send(still_held(held.as_ref(), expired).and_then(|()| server.ping()));

@@ -14,6 +14,7 @@ mod commanding;
 mod dying;
 mod freezing;
 mod mariadb;
+mod placing;
 mod postgresql;
 mod privileges;
 mod recovering;

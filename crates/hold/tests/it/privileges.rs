@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock, Recorded, Secret};
+use amikeep_hold::apps::{AppError, Application, DataPlaces, LockLimits, MysqlLock, Recorded, Secret};
 
 use crate::bench::{PATIENCE, alone};
 use crate::server::mariadb::MariaDb;
@@ -13,6 +13,11 @@ use crate::server::postgresql::Postgres;
 use crate::server::redis::Redis;
 
 const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
+
+/// Whether this account is told where the data is.
+fn is_told(application: Application, address: &Secret) -> bool {
+    matches!(application.prepare(Some(address), PATIENCE).unwrap().data(), Ok(Some(DataPlaces::Here(_))))
+}
 
 /// What stands between the fences of the only block of this kind.
 pub(crate) fn block(kind: &str) -> String {
@@ -48,6 +53,7 @@ fn the_account_for_mariadb_is_enough_and_needs_each_of_its_privileges() {
         let names: Vec<_> = recorded.facts().iter().map(|(name, _)| *name).collect();
         assert_eq!(&names[..5], ["server", "lock", "role", "binlog_file", "binlog_position"]);
     }
+    assert!(is_told(Application::Mysql(MysqlLock::EveryEngine), &address));
     for privilege in ["RELOAD", "BINLOG MONITOR"] {
         server.ask(&format!("REVOKE {privilege} ON *.* FROM 'amikeep'@'localhost'"));
         let result = hold(Application::Mysql(MysqlLock::EveryEngine), &address);
@@ -72,6 +78,9 @@ fn the_account_for_postgresql_is_enough_and_needs_its_role() {
     let address = server.address("amikeep:PASSWORD");
     let recorded = hold(Application::Postgresql, &address).unwrap();
     assert!(recorded.get("wal_lsn").is_some() && recorded.get("system_identifier").is_some(), "{recorded:?}");
+    assert!(is_told(Application::Postgresql, &address));
+    server.ask("REVOKE pg_read_all_settings FROM amikeep");
+    assert!(!is_told(Application::Postgresql, &address), "it does without, and the image is worth less");
     server.ask("REVOKE pg_checkpoint FROM amikeep");
     let result = hold(Application::Postgresql, &address);
     assert!(is_refused(&result), "{result:?}");
@@ -87,6 +96,9 @@ fn the_account_for_redis_is_enough_and_needs_each_of_its_commands() {
     assert_eq!(server.ask(&block("text redis")), "+OK");
     let address = server.address("amikeep:PASSWORD@");
     hold(Application::Redis, &address).unwrap();
+    assert!(is_told(Application::Redis, &address));
+    server.ask("ACL SETUSER amikeep -config|get");
+    assert!(!is_told(Application::Redis, &address), "it does without, and the image is worth less");
     for command in ["client|pause", "client|unpause", "info", "ping", "bgsave"] {
         server.ask(&format!("ACL SETUSER amikeep -{command}"));
         let result = hold(Application::Redis, &address);

@@ -19,7 +19,7 @@ use amikeep_hold::apps::{Locked, Prepared};
 use tokio::time::timeout;
 
 use crate::context::Context;
-use crate::hold::app;
+use crate::hold::app::{self, Worth};
 use crate::hold::holder::{Frozen, Holder};
 use crate::hold::told::{End, Told, signed, step};
 use crate::task::request::{image_request, send};
@@ -30,6 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// What it takes.
 pub(super) struct Parts {
     pub(super) app: Prepared,
+    pub(super) worth: Worth,
     pub(super) holder: Holder,
     pub(super) volumes: Vec<VolumeId>,
     /// Snapshots of an earlier image of the same job.
@@ -84,6 +85,7 @@ pub(super) async fn capture<C: Cloud>(
     parts: Parts,
 ) -> Result<Captured, Failed> {
     let mut steps = Vec::new();
+    steps.extend(parts.worth.doubt.clone().map(|doubt| step(HoldStep::Doubted, doubt, ctx.now())));
     let budget = Budget { began: Moment::now(), whole: freeze.budget.unsigned_abs() };
     let app = lock(ctx, freeze, parts.app, &mut steps).await?;
     let (position, tag) = (app::position(&app), app.recorded().tag(tags::VALUE_LEN_MAX));
@@ -127,7 +129,7 @@ pub(super) async fn capture<C: Cloud>(
     steps.sort_by_key(|(_, at)| *at);
     let held = Held {
         freeze: freeze.name.clone(),
-        grade: freeze.grade(),
+        grade: parts.worth.grade,
         proof: proof(end.doubt, seen.err(), released.err()),
         mounts: end.mounts,
         volumes: parts.volumes,

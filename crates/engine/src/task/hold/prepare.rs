@@ -75,17 +75,18 @@ pub(super) async fn prepare<C: Cloud>(
     };
     // The commands before the hold are run by what follows, so from here on those after it have to be.
     ctx.ledger.record_hold(job.id, &record, ctx.now()).await?;
+    let grade_min = action.intent.grade_min;
     let (host, recipe, attached) = (Arc::clone(&ctx.host), freeze.clone(), action.intent.volumes.clone());
     let made = tokio::task::spawn_blocking(move || {
         let mounts = check_mounts(&*host, &recipe)?;
         if recipe.via == Via::Ssm {
             // Only its guard knows its disks.
-            let ready = make_ready(&*host, &recipe, &purpose, &mounts, not_after)?;
+            let ready = make_ready(&*host, &recipe, &purpose, &mounts, not_after, grade_min)?;
             let volumes = volumes_of_remote(&recipe, ready.holder.remote_mounts(), &attached);
             return volumes.map(|volumes| (ready, volumes)).map_err(NotReady::new);
         }
         let volumes = volumes_of(&recipe, &mounts, &attached, &sys()).map_err(NotReady::new)?;
-        Ok((make_ready(&*host, &recipe, &purpose, &mounts, not_after)?, volumes))
+        Ok((make_ready(&*host, &recipe, &purpose, &mounts, not_after, grade_min)?, volumes))
     });
     let (ready, volumes) = match made.await {
         Ok(Ok(made)) => made,

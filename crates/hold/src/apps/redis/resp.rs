@@ -13,6 +13,9 @@ use crate::apps::redis::url::{Place, RedisAddress};
 /// INFO is a few kilobytes; it has a line for each database.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
+/// A key of the configuration and its value are two.
+const LIST_WORDS_MAX: usize = 16;
+
 /// An answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
@@ -22,6 +25,8 @@ pub(super) enum Reply {
     Number(i64),
     /// There is nothing.
     Nothing,
+    /// Several texts.
+    List(Vec<String>),
     /// Redis says no, and why.
     Refusal(String),
 }
@@ -152,8 +157,30 @@ pub(super) fn read_reply(from: &mut impl BufRead) -> io::Result<Reply> {
             }
             Ok(Reply::Text(String::from_utf8_lossy(&bytes).into_owned()))
         }
+        "*" => {
+            let count: usize = rest.parse().map_err(|_| garbage())?;
+            if LIST_WORDS_MAX < count {
+                return Err(garbage());
+            }
+            read_words(from, count).map(Reply::List)
+        }
         _ => Err(garbage()),
     }
+}
+
+/// The texts of a list, which are texts with their lengths. A list in a list is no answer to anything that is asked here.
+fn read_words(from: &mut impl BufRead, count: usize) -> io::Result<Vec<String>> {
+    let mut words = Vec::new();
+    for _ in 0..count {
+        if from.fill_buf()?.first() != Some(&b'$') {
+            return Err(io::Error::from(ErrorKind::InvalidData));
+        }
+        match read_reply(from)? {
+            Reply::Text(word) => words.push(word),
+            _ => return Err(io::Error::from(ErrorKind::InvalidData)),
+        }
+    }
+    Ok(words)
 }
 
 fn read_line(from: &mut impl BufRead) -> io::Result<String> {
@@ -179,6 +206,11 @@ mod tests {
         assert_eq!(read(b"$5\r\na\r\nbc\r\n").unwrap(), Reply::Text("a\r\nbc".into()));
         assert_eq!(read(b"$0\r\n\r\n").unwrap(), Reply::Text(String::new()));
         assert_eq!(read(b"$-1\r\n").unwrap(), Reply::Nothing);
+        assert_eq!(
+            read(b"*2\r\n$3\r\ndir\r\n$5\r\n/data\r\n").unwrap(),
+            Reply::List(vec!["dir".into(), "/data".into()])
+        );
+        assert_eq!(read(b"*0\r\n").unwrap(), Reply::List(Vec::new()));
     }
 
     #[test]
@@ -191,6 +223,10 @@ mod tests {
             b"$9999999\r\n",
             b"$x\r\n",
             b"*1\r\n+a\r\n",
+            b"*1\r\n*1\r\n$1\r\na\r\n",
+            b"*1\r\n$-1\r\n",
+            b"*2\r\n$1\r\na\r\n",
+            b"*17\r\n",
             b"HTTP/1.1\r\n",
         ] {
             assert!(read(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));

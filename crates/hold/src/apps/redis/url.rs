@@ -25,6 +25,16 @@ pub(super) enum Place {
     Unix(PathBuf),
 }
 
+impl RedisAddress {
+    /// None for a socket.
+    pub(super) fn host(&self) -> Option<String> {
+        match &self.place {
+            Place::Tcp { host, .. } => Some(host.clone()),
+            Place::Unix(_) => None,
+        }
+    }
+}
+
 impl FromStr for RedisAddress {
     type Err = AppError;
 

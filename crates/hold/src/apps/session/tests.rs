@@ -46,6 +46,10 @@ impl Server for Notes {
         "notes".into()
     }
 
+    fn data(&mut self) -> Result<DataPlaces, AppError> {
+        self.note("data").map(|()| DataPlaces::Here(Vec::new()))
+    }
+
     fn lock(&mut self, _: LockLimits) -> Result<Recorded, AppError> {
         self.note("lock").map(|()| Recorded::default())
     }

@@ -1,0 +1,210 @@
+//! Where an application keeps its data, and whether all of that is on what will be frozen.
+//!
+//! It owns the proof that a freeze of some mounts holds a database still as a whole. A database whose log is on a file system
+//! that goes on is worth nothing in an image, whatever was locked. It must never take what it cannot see for what is held.
+//!
+//! Directories are compared by the kernel's device numbers, with links resolved. One level of the data directory is looked
+//! at too, which is where databases have their links to other disks (`pg_wal`, `pg_tblspc`, schemas of MySQL).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{ToSocketAddrs, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use crate::check::{CheckedMount, Found};
+use crate::device::DeviceNumber;
+use crate::mountinfo::MountLine;
+use crate::observe::{find, observe_mounts};
+
+/// What an application says of its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataPlaces {
+    /// It is on this machine, and these are its directories.
+    Here(Vec<DataPlace>),
+    /// It is not, or it does not say; why, in words.
+    Unknown(String),
+}
+
+/// A directory of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataPlace {
+    /// What is in it, in words: `the data`.
+    pub what: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Whether the data of an application stands still with its mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataHeld {
+    /// All of it is on them.
+    Yes,
+    /// This is not.
+    No(Vec<Outside>),
+    /// It cannot be told; why, in words.
+    Unknown(String),
+}
+
+/// Data that is on no mount that will be frozen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Outside {
+    /// What is there.
+    pub what: &'static str,
+    /// Where, without links.
+    pub path: PathBuf,
+    /// The mount that it is on.
+    pub mount: PathBuf,
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, mount) = (self.path.display(), self.mount.display());
+        if self.mount == Path::new("/") {
+            let why = "which is on the root file system and never frozen";
+            return write!(f, "{} is in `{path}`, {why}: move it to a mount of its own", self.what);
+        }
+        write!(f, "{} is in `{path}`, which is on `{mount}`: add `{mount}` to `mounts`, or move it", self.what)
+    }
+}
+
+impl DataPlaces {
+    /// Compares the directories with what will be frozen.
+    pub fn held_by(&self, mounts: &[CheckedMount]) -> DataHeld {
+        match self {
+            Self::Unknown(why) => DataHeld::Unknown(why.clone()),
+            Self::Here(places) => match observe_mounts() {
+                Ok(lines) => compare(places, mounts, &lines),
+                Err(error) => DataHeld::Unknown(format!("the mounts of this machine cannot be read: {error}")),
+            },
+        }
+    }
+}
+
+fn compare(places: &[DataPlace], mounts: &[CheckedMount], lines: &[MountLine]) -> DataHeld {
+    let mut outside: BTreeMap<PathBuf, Outside> = BTreeMap::new();
+    for place in places {
+        let seen = match see(&place.path) {
+            Ok(seen) => seen,
+            Err(error) => {
+                let (what, path) = (place.what, place.path.display());
+                return DataHeld::Unknown(format!(
+                    "{what} is said to be in `{path}`, which cannot be looked at: {error}"
+                ));
+            }
+        };
+        for found in seen.iter().filter(|found| !is_held(found, mounts, lines)) {
+            let mount = mount_of(found, lines).unwrap_or_else(|| found.resolved.clone());
+            let one = Outside { what: place.what, path: found.resolved.clone(), mount: mount.clone() };
+            outside.entry(mount).or_insert(one);
+        }
+    }
+    if outside.is_empty() { DataHeld::Yes } else { DataHeld::No(outside.into_values().collect()) }
+}
+
+/// The directory and those that are in it, each where it really is. A link to a file is configuration as a rule.
+fn see(directory: &Path) -> io::Result<Vec<Found>> {
+    let mut seen = vec![find(directory)?];
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        match fs::metadata(&path).and_then(|it| it.is_dir().then(|| find(&path)).transpose()) {
+            Ok(found) => seen.extend(found),
+            // What has just gone, or a link that leads nowhere, holds no data.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(seen)
+}
+
+fn is_held(found: &Found, mounts: &[CheckedMount], lines: &[MountLine]) -> bool {
+    let of_mount = line_of(found, lines).map(|line| line.device);
+    // A subvolume of btrfs has a number of its own, and stands still with its mount.
+    let is_on = |device: DeviceNumber| found.device == device || of_mount == Some(device);
+    mounts.iter().any(|mount| is_on(mount.device))
+}
+
+fn mount_of(found: &Found, lines: &[MountLine]) -> Option<PathBuf> {
+    line_of(found, lines).map(|line| line.mount_point.clone())
+}
+
+fn line_of<'a>(found: &Found, lines: &'a [MountLine]) -> Option<&'a MountLine> {
+    let by_path = || lines.iter().rev().filter(|it| found.resolved.starts_with(&it.mount_point));
+    let deepest = || by_path().max_by_key(|line| line.mount_point.components().count());
+    lines.iter().find(|line| found.mount_id == Some(line.id)).or_else(deepest)
+}
+
+/// Whether a host is this machine, without asking it. A name is looked up.
+pub(super) fn is_this_machine(host: &str) -> bool {
+    let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let addresses = (host, 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+    // An address can be bound where it belongs, and nowhere else.
+    !addresses.is_empty() && addresses.iter().all(|address| UdpSocket::bind(address).is_ok())
+}
+
+/// What is said of a server on another machine.
+pub(super) fn elsewhere(host: &str) -> DataPlaces {
+    DataPlaces::Unknown(format!("the application is at {host}, which is not this machine"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn checked(path: &Path) -> CheckedMount {
+        let found = find(path).unwrap();
+        let (fs_type, options) = ("xfs".to_owned(), "rw".to_owned());
+        CheckedMount { path: path.to_owned(), device: found.device, mount_id: found.mount_id, fs_type, options }
+    }
+
+    fn here(paths: &[&Path]) -> DataPlaces {
+        DataPlaces::Here(paths.iter().map(|path| DataPlace { what: "the data", path: path.to_path_buf() }).collect())
+    }
+
+    #[test]
+    fn data_beside_the_mount_is_named_with_the_mount_to_add() {
+        // Two file systems that every machine has.
+        let (data, proc) = (tempfile::tempdir().unwrap(), Path::new("/proc/self/fdinfo"));
+        let mounts = [checked(data.path())];
+        assert_eq!(here(&[data.path()]).held_by(&mounts), DataHeld::Yes);
+        let DataHeld::No(outside) = here(&[data.path(), proc]).held_by(&mounts) else { panic!("it is elsewhere") };
+        assert_eq!(outside[0].mount, Path::new("/proc"));
+        assert!(outside[0].to_string().ends_with("which is on `/proc`: add `/proc` to `mounts`, or move it"));
+    }
+
+    #[test]
+    fn nobody_is_told_to_freeze_the_root() {
+        let outside = Outside { what: "the log", path: "/var/log/redo".into(), mount: "/".into() };
+        let want = "the log is in `/var/log/redo`, which is on the root file system and never frozen: move it to a mount of its own";
+        assert_eq!(outside.to_string(), want);
+    }
+
+    #[test]
+    fn a_link_in_the_data_directory_leads_out_of_it() {
+        let data = tempfile::tempdir().unwrap();
+        symlink("/proc/self/fdinfo", data.path().join("pg_wal")).unwrap();
+        symlink("/nowhere/at/all", data.path().join("old")).unwrap();
+        symlink("/proc/version", data.path().join("server.key")).unwrap();
+        assert!(matches!(here(&[data.path()]).held_by(&[checked(data.path())]), DataHeld::No(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_known_to_be_held() {
+        let data = tempfile::tempdir().unwrap();
+        let gone = data.path().join("of/a/container");
+        let held = here(&[&gone]).held_by(&[checked(data.path())]);
+        assert!(matches!(&held, DataHeld::Unknown(why) if why.contains("of/a/container")), "{held:?}");
+        let elsewhere = elsewhere("db.internal").held_by(&[checked(data.path())]);
+        assert!(matches!(&elsewhere, DataHeld::Unknown(why) if why.contains("db.internal")), "{elsewhere:?}");
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_told_from_others() {
+        assert!(is_this_machine("localhost") && is_this_machine("127.0.0.1") && is_this_machine("[::1]"));
+        // Set aside for documentation: no machine has them.
+        assert!(!is_this_machine("192.0.2.1") && !is_this_machine("[2001:db8::1]") && !is_this_machine(""));
+    }
+}

@@ -1,0 +1,99 @@
+//! Where MySQL and MariaDB keep what an image must hold together: data, logs, and the binary log, which decides at recovery
+//! which prepared transactions were committed.
+//!
+//! Tables that were made with `DATA DIRECTORY` elsewhere, and tablespaces outside of all of these, are not among them: a
+//! server tells of those only to accounts that may see every table.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::apps::{AppError, DataPlace};
+
+/// Every account may ask it. A version that does not know a variable leaves it out.
+pub(super) const QUESTION: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'innodb_data_home_dir', \
+    'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_data_file_path', 'log_bin_basename', \
+    'aria_log_dir_path')";
+
+const DIRECTORIES: [(&str, &str); 4] = [
+    ("innodb_data_home_dir", "the data of InnoDB"),
+    ("innodb_log_group_home_dir", "the log of InnoDB"),
+    ("innodb_undo_directory", "the undo log of InnoDB"),
+    ("aria_log_dir_path", "the log of Aria"),
+];
+
+/// The directories that the variables name. What is relative is so to the data directory.
+pub(super) fn of_variables(variables: &BTreeMap<String, String>) -> Result<Vec<DataPlace>, AppError> {
+    let value = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let data = value("datadir").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.ok_or(AppError::Answer { doing: "tell where its data is" })?;
+    let mut places = vec![DataPlace { what: "the data", path: data.clone() }];
+    let mut add = |what, path: &Path| {
+        let path = data.join(path);
+        if !places.iter().any(|place| same(&place.path, &path)) {
+            places.push(DataPlace { what, path });
+        }
+    };
+    for (name, what) in DIRECTORIES {
+        if let Some(path) = value(name) {
+            add(what, Path::new(path));
+        }
+    }
+    let files = value("innodb_data_file_path").into_iter().flat_map(|files| files.split(';'));
+    for file in files.filter_map(|file| Path::new(file.split(':').next()?).parent()) {
+        // Under the home of InnoDB, and that is the data directory unless it is said or set to nothing.
+        let home = value("innodb_data_home_dir").map_or(PathBuf::new(), PathBuf::from);
+        add("the data of InnoDB", &home.join(file));
+    }
+    if let Some(directory) = value("log_bin_basename").and_then(|base| Path::new(base).parent()) {
+        add("the binary log", directory);
+    }
+    Ok(places)
+}
+
+/// `/data/` and `/data/.` are the same directory, and so is what components say.
+fn same(one: &Path, other: &Path) -> bool {
+    one.components().eq(other.components())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(variables: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let places = of_variables(&variables).unwrap();
+        places.into_iter().map(|place| (place.what, place.path.display().to_string())).collect()
+    }
+
+    #[test]
+    fn what_is_relative_is_in_the_data_directory_and_told_once() {
+        let variables = [
+            ("datadir", "/data/"),
+            ("innodb_data_home_dir", ""),
+            ("innodb_log_group_home_dir", "./"),
+            ("innodb_undo_directory", "./"),
+            ("innodb_data_file_path", "ibdata1:12M:autoextend"),
+            ("aria_log_dir_path", "./"),
+            ("log_bin_basename", ""),
+        ];
+        assert_eq!(ask(&variables), [("the data", "/data/".to_owned())]);
+    }
+
+    #[test]
+    fn whatever_is_elsewhere_is_told() {
+        let variables = [
+            ("datadir", "/data/"),
+            ("innodb_log_group_home_dir", "/log/redo"),
+            ("innodb_data_file_path", "ibdata1:12M;/more/ibdata2:12M:autoextend"),
+            ("log_bin_basename", "/log/binary/mysql-bin"),
+        ];
+        let want = [
+            ("the data", "/data/"),
+            ("the log of InnoDB", "/log/redo"),
+            ("the data of InnoDB", "/more"),
+            ("the binary log", "/log/binary"),
+        ];
+        assert_eq!(ask(&variables), want.map(|(what, path)| (what, path.to_owned())));
+        assert!(of_variables(&BTreeMap::new()).is_err());
+    }
+}
