@@ -49,14 +49,20 @@ impl Protected {
     }
 }
 
-/// What no machine can do without, and what Run Command lives on. The caller adds its ledger, its log and its program.
+/// What no machine can do without, and what Run Command lives on: the same as on a machine that is reached through it
+/// (`ssm/guard.sh`). The caller adds its ledger, its log and its program.
 pub fn always_protected() -> Vec<Protected> {
     let parts = [
         ("the root directory", "/"),
+        ("`/boot`", "/boot"),
+        ("the configuration of the system", "/etc"),
+        ("programs and libraries", "/usr"),
         ("`/var`", "/var"),
+        ("the state of the system", "/var/lib"),
         ("the logs", "/var/log"),
         ("`/tmp`", "/tmp"),
         ("`/run`", "/run"),
+        ("shared memory", "/dev/shm"),
         ("the SSM agent's state", "/var/lib/amazon/ssm"),
         ("the SSM agent's state", "/var/snap/amazon-ssm-agent"),
         ("the SSM agent's configuration", "/etc/amazon/ssm"),

@@ -265,3 +265,14 @@ fn a_ring_of_files_is_no_endless_search() {
         vec![("7:0".parse().unwrap(), "7:1".parse().unwrap()), ("7:1".parse().unwrap(), "7:0".parse().unwrap())];
     assert!(check(&facts).is_ok());
 }
+
+#[test]
+fn a_system_on_several_disks_is_protected_with_all_of_them() {
+    for path in ["/usr", "/etc", "/boot", "/var/lib"] {
+        let mut machine = machine();
+        machine.mounts.extend(parse(&format!("20 1 259:9 / {path} rw - ext4 /dev/nvme9n1 rw\n")));
+        let told = told(&machine.facts(&[path], &[]));
+        assert!(told.contains("would stand still") || told.contains(path), "{told}");
+        assert!(check(&machine.facts(&[path], &[])).is_err(), "{told}");
+    }
+}

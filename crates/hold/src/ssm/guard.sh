@@ -111,10 +111,12 @@ check() {
     protected=' '
     for path in / /boot /etc /usr /var /var/log /var/lib /tmp /run /dev/shm /var/lib/amazon/ssm /var/log/amazon/ssm \
         /var/snap/amazon-ssm-agent /snap/amazon-ssm-agent /etc/amazon/ssm /usr/bin/amazon-ssm-agent "$BASE" "$script" \
-        "$home" "$(command -v fsfreeze)" "$(command -v sleep)" /proc/self/exe; do
-        if device_of "$path"; then
-            case $protected in *" $dev="*) ;; *) protected="$protected$dev=$path " ;; esac
-        fi
+        "$home" /proc/self/exe; do
+        protect "$path"
+    done
+    # What is run while something is frozen, wherever it comes from.
+    for tool in cat date fsfreeze mkdir mv readlink rm setsid sh sleep sync timeout; do
+        path=$(command -v "$tool") && case $path in /*) protect "$path" ;; esac
     done
     chosen=' ' refused='' n=0
     while [ "$n" -lt "$MOUNTS" ]; do
@@ -137,6 +139,13 @@ check() {
         if [ -e "/sys/dev/block/$dev" ]; then disk_at "$n" "$(cd -P "/sys/dev/block/$dev" && pwd -P)"; fi
     done
     [ -z "$refused" ] || end 41 "${refused%; }"
+}
+
+protect() {
+    at=$1
+    if device_of "$at"; then
+        case $protected in *" $dev="*) ;; *) protected="$protected$dev=$at " ;; esac
+    fi
 }
 
 # The disks on which mount $1 is, of which $2 is a part: the disk of a partition, and those below a logical volume.

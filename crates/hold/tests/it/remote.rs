@@ -11,7 +11,7 @@ use std::time::Duration;
 use amikeep_hold::ssm::{RemoteError, RemoteHold, RemoteHolder, RemotePlan, Shell, ShellError, ShellOutput, thaw_left};
 use amikeep_hold::{Cause, Moment};
 use jiff::{SignedDuration, Timestamp};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::bench::{BOTH, Bench, Fs, PATIENCE, fsfreeze, is_thawed, said};
 use crate::writer::Writer;
@@ -268,6 +268,52 @@ fn what_must_not_stand_still_is_refused_by_device() {
         let its_own = RemotePlan { base: Some(bench.mount(0).join("base")), ..plan(&bench, "own") };
         assert!(refused(&here, its_own).contains("protected"), "{tools:?}: the guard's own files");
     }
+}
+
+#[test]
+fn a_mount_that_holds_a_tool_of_the_guard_is_refused() {
+    let Some(bench) = Bench::with(&[Fs::Xfs]) else { return };
+    let here = Here::with(Tools::Debian, &bench);
+    for tool in ["mkdir", "mv", "rm", "readlink", "timeout"] {
+        let (own, link) = (bench.mount(0).join(tool), here.folder.join(tool));
+        fs::copy(Path::new("/usr/bin").join(tool), &own).unwrap();
+        symlink(&own, &link).unwrap();
+        let why = refused(&here, plan(&bench, tool));
+        assert!(why.contains("protected") && why.contains(tool), "{why}");
+        fs::remove_file(&link).unwrap();
+    }
+    assert!(RemoteHolder::prepare(here.shell(), plan(&bench, "none"), now()).is_ok());
+}
+
+#[test]
+fn a_freeze_that_ends_after_the_death_of_whoever_asked_for_it_is_waited_for_and_thawed() {
+    let Some(bench) = Bench::with(&[Fs::Xfs]) else { return };
+    let here = Here::with(Tools::Debian, &bench);
+    let writer = Writer::on(bench.mount(0));
+    // The kernel takes its time over a freeze, and nothing calls that back.
+    let slow = format!(
+        "#!/bin/sh\n[ \"$1\" != --freeze ] || {{ : >{}; sleep 3; }}\nexec /usr/sbin/fsfreeze \"$@\"\n",
+        bench.directory().join("freezing").display()
+    );
+    let program = here.folder.join("fsfreeze");
+    fs::write(&program, slow).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let plan = plan(&bench, "slow");
+    let holder = RemoteHolder::prepare(here.shell(), plan.clone(), now()).unwrap();
+    let run = bench.directory().join("base/slow");
+    let pid = |name: &str| {
+        let number = fs::read_to_string(run.join(name)).unwrap().trim().parse().unwrap();
+        Pid::from_raw(number).unwrap()
+    };
+    let freezing = std::thread::spawn(move || holder.freeze(NO_LESS, now()).map(RemoteHold::thaw));
+    until("the freeze is under way", || bench.directory().join("freezing").exists());
+    let program = pid("freezing");
+    kill_process(pid("freezer"), Signal::KILL).unwrap();
+    until("the freeze is over", || !Path::new(&format!("/proc/{}", program.as_raw_nonzero())).exists());
+    assert!(writer.flows_again());
+    let _ = freezing.join().unwrap();
+    until("the watchdog is done", || fs::symlink_metadata(bench.directory().join("base/busy")).is_err());
+    assert!(is_thawed(bench.mount(0)));
 }
 
 #[test]
