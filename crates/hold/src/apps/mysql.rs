@@ -24,7 +24,7 @@ use crate::apps::data::{DataPlaces, elsewhere, is_this_machine};
 use crate::apps::mysql::dialect::Dialect;
 use crate::apps::mysql::lock::Method;
 use crate::apps::session::{GIVE_UP_WAIT_MAX, PING_WAIT_MAX, RELEASE_WAIT_MAX, Server};
-use crate::apps::sql::{Client, NO_TLS, text};
+use crate::apps::sql::{Client, names_authority, text};
 use crate::apps::{AppError, LockLimits, MysqlLock, Recorded, Secret};
 use crate::moment::Moment;
 
@@ -58,9 +58,12 @@ pub(super) fn read_address(address: &Secret) -> Result<MySqlConnectOptions, AppE
     }
     let wrong = AppError::Address { why: "it is not of the form mysql://user:password@host/" };
     let options = MySqlConnectOptions::from_str(text).map_err(|_| wrong)?;
-    if !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled | MySqlSslMode::Preferred) {
-        return Err(AppError::Address { why: NO_TLS });
-    }
+    let is_lax = matches!(options.get_ssl_mode(), MySqlSslMode::Preferred | MySqlSslMode::Required);
+    let options = if is_lax && names_authority(text, &["ssl-ca", "sslca"]) {
+        options.ssl_mode(MySqlSslMode::VerifyCa)
+    } else {
+        options
+    };
     Ok(options.disable_statement_logging())
 }
 
@@ -249,16 +252,26 @@ mod tests {
 
     #[test]
     fn an_address_of_something_else_is_refused_and_never_quoted() {
-        for text in [
-            "hunter2",
-            "postgres://u:hunter2@h/",
-            "mysql://u:hunter2@h:port/",
-            "mysql://u:hunter2@h/?ssl-mode=x",
-            "mysql://u:hunter2@h/?ssl-mode=REQUIRED",
-        ] {
+        for text in
+            ["hunter2", "postgres://u:hunter2@h/", "mysql://u:hunter2@h:port/", "mysql://u:hunter2@h/?ssl-mode=x"]
+        {
             let error = read_address(&Secret::new(text)).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn an_authority_that_is_named_is_asked() {
+        let mode = |query: &str| {
+            let address = Secret::new(format!("mysql://u:p@h/?{query}"));
+            format!("{:?}", read_address(&address).unwrap().get_ssl_mode())
+        };
+        assert_eq!(mode(""), "Preferred");
+        assert_eq!(mode("ssl-mode=REQUIRED"), "Required");
+        assert_eq!(mode("ssl-ca=/ca.pem"), "VerifyCa");
+        assert_eq!(mode("ssl-mode=REQUIRED&ssl-ca=/ca.pem"), "VerifyCa");
+        assert_eq!(mode("ssl-ca=/ca.pem&ssl-mode=VERIFY_IDENTITY"), "VerifyIdentity");
+        assert_eq!(mode("ssl-mode=DISABLED&ssl-ca=/ca.pem"), "Disabled");
     }
 
     #[test]

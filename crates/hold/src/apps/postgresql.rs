@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::apps::data::{DataPlace, DataPlaces, elsewhere, is_this_machine};
 use crate::apps::session::{PING_WAIT_MAX, Server};
-use crate::apps::sql::{Client, NO_TLS, text};
+use crate::apps::sql::{Client, names_authority, text};
 use crate::apps::{AppError, LockLimits, Recorded, Secret};
 
 /// For an answer that needs no work.
@@ -58,9 +58,13 @@ pub(super) fn read_address(address: &Secret) -> Result<PgConnectOptions, AppErro
     }
     let wrong = AppError::Address { why: "it is not of the form postgresql://user:password@host/database" };
     let options = PgConnectOptions::from_str(text).map_err(|_| wrong)?;
-    if matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
-        return Err(AppError::Address { why: NO_TLS });
-    }
+    // As with PostgreSQL's own client, for which `require` with an authority is `verify-ca`.
+    let is_lax = matches!(options.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer | PgSslMode::Require);
+    let options = if is_lax && names_authority(text, &["sslrootcert", "ssl-root-cert", "ssl-ca"]) {
+        options.ssl_mode(PgSslMode::VerifyCa)
+    } else {
+        options
+    };
     Ok(options.application_name("amikeep").disable_statement_logging())
 }
 
@@ -169,16 +173,24 @@ mod tests {
 
     #[test]
     fn an_address_of_something_else_is_refused_and_never_quoted() {
-        for text in [
-            "hunter2",
-            "mysql://u:hunter2@h/",
-            "postgresql://u:hunter2@h:port/",
-            "postgres://u:hunter2@h/?sslmode=x",
-            "postgres://u:hunter2@h/?sslmode=require",
-        ] {
+        for text in
+            ["hunter2", "mysql://u:hunter2@h/", "postgresql://u:hunter2@h:port/", "postgres://u:hunter2@h/?sslmode=x"]
+        {
             let error = read_address(&Secret::new(text)).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn an_authority_that_is_named_is_asked() {
+        let mode = |query: &str| {
+            let address = Secret::new(format!("postgres://u:p@h/?{query}"));
+            format!("{:?}", read_address(&address).unwrap().get_ssl_mode())
+        };
+        assert_eq!(mode("sslmode=require"), "Require");
+        assert_eq!(mode("sslmode=require&sslrootcert=/ca.pem"), "VerifyCa");
+        assert_eq!(mode("sslrootcert=/ca.pem&sslmode=verify-full"), "VerifyFull");
+        assert_eq!(mode("sslmode=disable&sslrootcert=/ca.pem"), "Disable");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What MySQL and PostgreSQL have in common here: a client that is asynchronous, in a thread that is not.
 //!
-//! It owns that every question has a limit, and that no error of the client says more than it may. The client's own
+//! It owns that every question has a limit, that a certificate authority which an address names is asked, and that no error
+//! of the client says more than it may. The client's own
 //! logging is off: a question of amikeep's that takes long must not be written to a log that may be frozen.
 
 use std::io;
@@ -10,8 +11,13 @@ use sqlx::{Database, Decode, Row};
 
 use crate::apps::{AppError, Secret};
 
-/// Why an address that asks for encryption is refused, instead of being used without.
-pub(super) const NO_TLS: &str = "connections with TLS are not built; use the server's socket";
+/// Whether an address names a certificate authority, under one of these keys. The client would not ask it unless the mode
+/// says so too, and whoever names one means that it is asked.
+pub(super) fn names_authority(address: &str, keys: &[&str]) -> bool {
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.any(|(key, value)| keys.contains(&key) && !value.is_empty())
+}
 
 /// A runtime for one thread, and the secret that no error of its work may show.
 #[derive(Debug)]

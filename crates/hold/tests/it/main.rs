@@ -12,6 +12,7 @@ mod bench;
 mod client;
 mod commanding;
 mod dying;
+mod encrypting;
 mod freezing;
 mod mariadb;
 mod placing;

@@ -18,7 +18,11 @@ use crate::server::{Server, directory_of, fill};
 pub(crate) struct Postgres {
     pub(crate) server: Server,
     pub(crate) socket: PathBuf,
+    port: u16,
 }
+
+/// Part of the name of the socket, even where nothing listens on a port.
+const PORT: u16 = 5432;
 
 /// A program of the server, which Debian keeps out of the search path.
 fn program(name: &str) -> PathBuf {
@@ -50,6 +54,12 @@ impl Postgres {
 
     /// A server on the directory of another.
     pub(crate) fn on(data: &Path, place: &Path, name: &str) -> Result<Self, String> {
+        Self::with(data, place, name, PORT, &[])
+    }
+
+    /// The same, with a port that counts and these settings.
+    #[allow(dead_code, reason = "the experiment needs no port")]
+    pub(crate) fn with(data: &Path, place: &Path, name: &str, port: u16, settings: &[String]) -> Result<Self, String> {
         let socket = directory_of("postgres", &place.join(name));
         // It belongs to a server that does not run in the image.
         let _ = fs::remove_file(data.join("postmaster.pid"));
@@ -61,15 +71,17 @@ impl Postgres {
             "max_connections=20",
         ]);
         command.args(["-c", "shared_buffers=32MB", "-c", "max_wal_size=64MB", "-c", "min_wal_size=32MB"]);
-        let is_ready = |log: &str| log.contains("ready to accept") && try_ask(&socket, "SELECT 1").is_some();
+        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+        command.args(["-p", &port.to_string()]);
+        let is_ready = |log: &str| log.contains("ready to accept") && try_ask_at(&socket, port, "SELECT 1").is_some();
         // At once, with its children, and without a checkpoint.
         let server = Server::start(&mut command, &place.join(format!("{name}.log")), Signal::QUIT, is_ready)?;
-        Ok(Self { server, socket })
+        Ok(Self { server, socket, port })
     }
 
     /// The answer to a statement, columns apart by `|`.
     pub(crate) fn ask(&self, statement: &str) -> String {
-        try_ask(&self.socket, statement).unwrap_or_else(|| panic!("{statement}: {}", self.server.said()))
+        try_ask_at(&self.socket, self.port, statement).unwrap_or_else(|| panic!("{statement}: {}", self.server.said()))
     }
 
     pub(crate) fn address(&self, credentials: &str) -> Secret {
@@ -99,9 +111,15 @@ impl Postgres {
 }
 
 /// None if the server is not there, or refuses.
+#[allow(dead_code, reason = "the experiment asks servers that it may not have started")]
 pub(crate) fn try_ask(socket: &Path, statement: &str) -> Option<String> {
+    try_ask_at(socket, PORT, statement)
+}
+
+fn try_ask_at(socket: &Path, port: u16, statement: &str) -> Option<String> {
     let mut command = Command::new("psql");
     command.args(["--no-psqlrc", "--username=postgres", "--dbname=postgres", "--no-align", "--tuples-only"]);
+    command.arg(format!("--port={port}"));
     command.arg(format!("--host={}", socket.display())).arg("--command").arg(statement).stdin(Stdio::null());
     let output = command.output().unwrap();
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
