@@ -1,6 +1,7 @@
 //! Real freezes of this machine's own file systems, XFS and ext4 at once, under writers: the real binary, the simulated EC2,
 //! and copies of the backing files that are taken when a snapshot's point in time is fixed.
 
+mod redis;
 mod ssm;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::prune::{Deletion, DeletionEvent};
+use jiff::SignedDuration;
 use tracing::{error, info, warn};
 
 pub(crate) fn log_outcome(job: &Job) {
@@ -10,10 +11,13 @@ pub(crate) fn log_outcome(job: &Job) {
     match &job.state {
         JobState::Succeeded { image, .. } => {
             let mode = job.intent.as_ref().map_or("unknown", |intent| intent.mode.as_str());
+            let ms = |length: Option<SignedDuration>| length.and_then(|it| i64::try_from(it.as_millis()).ok());
+            let hold_ms = job.hold.as_ref().and_then(|held| ms(held.stall));
+            let lock_ms = job.hold.as_ref().and_then(|held| ms(held.locked));
             info!(
                 job_id = %job.id, policy = %key.policy, account = %key.account, region = %key.region,
                 instance_id = %key.instance, scheduled_at = %key.scheduled_at, state = "succeeded", mode, grade = %image.grade,
-                image_id = %image.image,
+                image_id = %image.image, hold_ms, lock_ms,
                 "policy {} backed up {} as {} by {mode}, grade {}{}", key.policy, key.instance, image.image, image.grade,
                 if image.grade == Grade::Crash { " (as consistent as after a power cut)" } else { "" }
             );

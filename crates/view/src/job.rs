@@ -1,5 +1,6 @@
 //! A job as JSON, as a row of a table, and told as a story.
 
+mod hold;
 mod row;
 
 use amikeep_domain as domain;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::text::Time;
 
+pub use crate::job::hold::{Hold, Mount};
 pub use crate::job::row::{Row, facts, table, timeline};
 
 /// A job.
@@ -64,6 +66,8 @@ pub struct Job {
     pub error: Option<JobError>,
     /// The longest for which writes can have stood still in its hold; null where it was not observed.
     pub hold_ms: Option<u64>,
+    /// What its hold was, once that is over.
+    pub hold: Option<Hold>,
     /// How long the instance was down; null where it was not observed.
     pub downtime_ms: Option<u64>,
     /// Why it was skipped: `terminated`, `vanished`, `overlapped`, `paused` or `cancelled`.
@@ -191,6 +195,7 @@ impl From<&domain::job::Job> for Job {
             attempts: job.attempts,
             error: error(job),
             hold_ms: job.hold.as_ref().and_then(|it| u64::try_from(it.stall?.as_millis()).ok()),
+            hold: job.hold.as_ref().map(Hold::from),
             downtime_ms: None,
             skip_reason: skip_reason(job),
             waiting_for,

@@ -112,6 +112,7 @@ pub fn facts(job: &Job) -> Vec<Fact> {
         let tone = if volume.grade == "not-captured" { Tone::Warning } else { tone };
         Fact::new("volume", Cell::new(format!("{}, {volume_id}, {snapshot}, {}", volume.device, volume.grade), tone))
     }));
+    facts.extend(job.hold.iter().flat_map(crate::job::hold::facts));
     facts
 }
 

@@ -172,6 +172,7 @@ fn the_json_of_a_job_has_every_field_of_the_contract() {
           "attempts": 1,
           "error": null,
           "hold_ms": null,
+          "hold": null,
           "downtime_ms": null,
           "skip_reason": null,
           "waiting_for": null,
