@@ -234,6 +234,11 @@ mod tests {
     }
 
     #[test]
+    fn what_a_blocked_mode_leads_to_has_the_words_of_the_contract() {
+        assert_eq!(IfBlocked::ALL.map(IfBlocked::as_str), ["fail", "no-reboot", "wait"]);
+    }
+
+    #[test]
     fn a_window_is_open_from_its_first_minute_until_just_before_its_end() {
         let window = window(&[Weekday::Saturday, Weekday::Sunday], 1, 5);
         for (time, want) in [
@@ -256,6 +261,19 @@ mod tests {
             ("2026-11-22T03:59:00Z", true),
             ("2026-11-22T04:00:00Z", false),
             ("2026-11-22T22:30:00Z", false),
+        ] {
+            assert_eq!(window.is_open(at(time), &TimeZone::UTC), want, "{time}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_ends_when_it_begins_is_open_for_a_day() {
+        let window = window(&[Weekday::Saturday], 1, 1);
+        for (time, want) in [
+            ("2026-11-21T00:59:59Z", false),
+            ("2026-11-21T01:00:00Z", true),
+            ("2026-11-22T00:59:59Z", true),
+            ("2026-11-22T01:00:00Z", false),
         ] {
             assert_eq!(window.is_open(at(time), &TimeZone::UTC), want, "{time}");
         }

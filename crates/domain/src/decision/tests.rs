@@ -210,6 +210,19 @@ fn a_blocked_mode_does_what_the_class_says() {
 }
 
 #[test]
+fn a_blocked_reboot_says_what_to_do_about_it() {
+    let row = || Row::new("stateful").at("2026-11-22T05:00:00Z");
+    for (row, want) in [
+        (row(), "give class stateful a reboot_window"),
+        (row().class(|class| class.reboot_window = Some(sunday_window())), "widen reboot_window of class stateful"),
+        (row().tag(AUTO_SCALING_TAG, "web"), "set reboot_in_asg = true in class stateful"),
+    ] {
+        let Decision::Fail(error) = row.decide() else { panic!("it is blocked") };
+        assert!(error.next_step.contains(want), "{}", error.next_step);
+    }
+}
+
+#[test]
 fn regulated_never_falls_back_even_if_its_class_says_so() {
     let row = Row::new("regulated").class(|class| class.if_blocked = IfBlocked::NoReboot);
     assert_eq!(row.at("2026-11-22T04:00:00Z").line(), "fail: reboot_blocked");
@@ -248,6 +261,19 @@ fn what_a_late_job_waited_for_is_named() {
     let row = Row::new("stateless").state(InstanceState::Stopping).at("2026-11-22T09:00:00Z");
     let Decision::Fail(error) = row.decide() else { panic!("it is late") };
     assert!(error.message.ends_with("the instance is stopping"), "{}", error.message);
+    // What is in the way of a reboot is in nobody's way who is imaged without one.
+    let (late, none) =
+        ("08:00:00Z: a reboot would be 420 min late, and at most 60 is allowed", "after 2026-11-22T08:00:00Z");
+    for (class, asked, want) in [
+        ("stateful", None, late),
+        ("stateful", Some(Consistency::NoReboot), none),
+        ("stateless", None, none),
+        ("stateless", Some(Consistency::Reboot), late),
+    ] {
+        let row = Row { asked, ..Row::new(class).at("2026-11-22T09:00:00Z") };
+        let Decision::Fail(error) = row.decide() else { panic!("it is late") };
+        assert!(error.message.ends_with(want), "{class} {asked:?}: {}", error.message);
+    }
 }
 
 #[test]
