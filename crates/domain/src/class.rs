@@ -234,11 +234,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_blocked_mode_leads_to_has_the_words_of_the_contract() {
-        assert_eq!(IfBlocked::ALL.map(IfBlocked::as_str), ["fail", "no-reboot", "wait"]);
-    }
-
-    #[test]
     fn a_window_is_open_from_its_first_minute_until_just_before_its_end() {
         let window = window(&[Weekday::Saturday, Weekday::Sunday], 1, 5);
         for (time, want) in [

@@ -25,3 +25,5 @@ pub mod tags;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod words;

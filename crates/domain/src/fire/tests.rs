@@ -6,11 +6,6 @@ use super::*;
 use crate::fixture::{at, policy};
 use crate::schedule::Schedule;
 
-#[test]
-fn what_became_of_a_fire_has_the_words_of_the_contract() {
-    assert_eq!(FireOutcome::ALL.map(FireOutcome::as_str), ["ran", "no-match", "missed", "skipped"]);
-}
-
 fn cursor(policy: &Policy, planned_to: &str) -> Cursor {
     Cursor {
         policy: policy.name.clone(),
