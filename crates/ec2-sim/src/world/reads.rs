@@ -1,7 +1,8 @@
 //! The Describe actions. Each collects what the caller may see at the horizon, refuses ids that are not there, filters
 //! and cuts a page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use amikeep_domain::id::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use amikeep_domain::instance::InstanceState;
@@ -52,7 +53,8 @@ impl State {
         let wanted: Vec<InstanceId> = ids::parse_all(ids)?;
         let paging = self.settings.paging;
         let instances = &self.contents(&context.place).instances;
-        let visible: Vec<_> = instances.values().filter_map(|instance| instance.view(&context.horizon)).collect();
+        let candidates = candidates(instances, &wanted, query, "instance-id");
+        let visible = candidates.filter_map(|instance| instance.view(&context.horizon)).collect();
         let visible = pick(visible, &wanted, |view| &view.facts.id, ApiError::instance_not_found)?;
         select(visible, query, RESULTS_MIN, paging).map(Reply::Instances)
     }
@@ -139,10 +141,8 @@ impl State {
         if !unknown.is_empty() {
             return Err(ApiError::image_not_found(&unknown));
         }
-        let mut visible: Vec<_> = contents
-            .images
-            .values()
-            .filter(|image| own && (wanted.is_empty() || wanted.contains(&image.facts.id)))
+        let mut visible: Vec<_> = candidates(&contents.images, &wanted, &call.query, "image-id")
+            .filter(|_| own)
             .filter_map(|image| image.view(&context.horizon, |id| contents.snapshots.get(id)))
             .collect();
         visible.retain(|image| call.include_disabled || image.state != ImageState::Disabled);
@@ -162,7 +162,8 @@ impl State {
         let account = &context.place.account;
         let own = owners.is_empty() || owners.iter().any(|owner| owner == "self" || owner == account.as_str());
         let snapshots = &self.contents(&context.place).snapshots;
-        let visible: Vec<_> = snapshots.values().filter_map(|snapshot| snapshot.view(&context.horizon)).collect();
+        let candidates = candidates(snapshots, &wanted, query, "snapshot-id");
+        let visible = candidates.filter_map(|snapshot| snapshot.view(&context.horizon)).collect();
         let mut visible = pick(visible, &wanted, |view| &view.facts.id, ApiError::snapshot_not_found)?;
         visible.retain(|_| own);
         select(visible, query, RESULTS_MIN, paging).map(Reply::Snapshots)
@@ -184,6 +185,29 @@ impl State {
             known.into_iter().filter(|region| wanted(region)).map(|region| RegionLine(region.clone())).collect();
         let lines = filters::apply(lines, filters)?;
         Ok(Reply::Regions(lines.into_iter().map(|line| line.0).collect()))
+    }
+}
+
+/// What a listing can show: what it names by id, in a list or in the filter `id_filter`, or everything. A question about
+/// some hundred of ten thousand resources then looks at no others.
+fn candidates<'a, I: Ord + FromStr, R>(
+    all: &'a BTreeMap<I, R>,
+    ids: &'a [I],
+    query: &Query,
+    id_filter: &str,
+) -> Box<dyn Iterator<Item = &'a R> + 'a> {
+    if !ids.is_empty() {
+        let ids: BTreeSet<&I> = ids.iter().collect();
+        return Box::new(ids.into_iter().filter_map(|id| all.get(id)));
+    }
+    let is_plain = |filter: &&Filter| !filter.values.iter().any(|value| value.contains(['*', '?', '\\']));
+    match query.filters.iter().filter(|filter| filter.name == id_filter).find(is_plain) {
+        // What is no id at all matches nothing.
+        Some(filter) => {
+            let ids: BTreeSet<I> = filter.values.iter().filter_map(|value| value.parse().ok()).collect();
+            Box::new(ids.into_iter().filter_map(|id| all.get(&id)))
+        }
+        None => Box::new(all.values()),
     }
 }
 
