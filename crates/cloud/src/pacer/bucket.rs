@@ -24,6 +24,10 @@ pub(crate) const SHARE_MIN: f64 = 0.25;
 /// while somebody else uses the bucket; half as fast would leave a bucket that is ours again unused for longer.
 pub(crate) const SHARE_GROWS_FOR: Duration = Duration::from_mins(10);
 
+/// A call that was sent so long ago has reached EC2, whether or not it has been answered: an image may take longer to be
+/// answered than a request takes to arrive.
+pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
+
 /// Below this a missing part of a token is an error of rounding. Without it, a wait that was computed to be long enough
 /// could end a billionth too early, and be followed by one of no time at all.
 const ROUNDING: f64 = 1e-6;
@@ -64,6 +68,15 @@ struct Emptied {
     is_over: bool,
 }
 
+/// Calls whose tokens are taken here, and perhaps not yet at EC2.
+#[derive(Debug)]
+struct OnTheWay {
+    ticket: Ticket,
+    calls: u32,
+    /// From then on they are taken to have arrived.
+    until: Duration,
+}
+
 #[derive(Debug)]
 pub(crate) struct Bucket {
     limit: Limit,
@@ -73,6 +86,7 @@ pub(crate) struct Bucket {
     refreshed_at: Duration,
     emptied: Option<Emptied>,
     queue: VecDeque<Waiting>,
+    on_the_way: Vec<OnTheWay>,
     next_ticket: u64,
 }
 
@@ -85,6 +99,7 @@ impl Bucket {
             refreshed_at: now,
             emptied: None,
             queue: VecDeque::new(),
+            on_the_way: Vec::new(),
             next_ticket: 0,
         };
         Self { tokens: empty.capacity(), ..empty }
@@ -111,12 +126,15 @@ impl Bucket {
         self.refresh(now);
         let Some(index) = self.queue.iter().position(|waiting| waiting.ticket == ticket) else { return Turn::Now };
         let ahead: f64 = self.queue.iter().take(index).map(|waiting| f64::from(waiting.calls)).sum();
-        let (calls, joined_at) = (f64::from(self.queue[index].calls), self.queue[index].joined_at);
+        let (n_calls, joined_at) = (self.queue[index].calls, self.queue[index].joined_at);
+        let calls = f64::from(n_calls);
         // More calls than the bucket ever holds go when it is full, and leave a debt.
         let missing = ahead + calls.min(self.capacity()) - self.tokens;
         if missing <= ROUNDING {
             self.queue.remove(index);
             self.tokens -= calls;
+            // Nobody waits longer than this before a call is made, so a turn that was forgotten holds nothing for ever.
+            self.on_the_way.push(OnTheWay { ticket, calls: n_calls, until: now.saturating_add(WAIT_MAX) });
             return Turn::Now;
         }
         let wait = Duration::try_from_secs_f64(missing / self.refill_per_s()).unwrap_or(Duration::MAX);
@@ -133,10 +151,35 @@ impl Bucket {
         self.queue.retain(|waiting| waiting.ticket != ticket);
     }
 
+    /// The call is sent now that this place had its turn for.
+    pub(crate) fn sent(&mut self, now: Duration, ticket: Ticket) {
+        for call in self.on_the_way.iter_mut().filter(|call| call.ticket == ticket) {
+            call.until = call.until.min(now.saturating_add(ARRIVES_WITHIN));
+        }
+    }
+
+    /// The call was answered, or is not made at all.
+    pub(crate) fn arrived(&mut self, now: Duration, ticket: Ticket) {
+        self.refresh(now);
+        self.on_the_way.retain(|call| call.ticket != ticket);
+    }
+
     /// Takes calls into account that had no turn and were accepted. There were tokens for them, so none are owed.
     pub(crate) fn charge(&mut self, now: Duration, calls: u32) {
         self.refresh(now);
         self.tokens = (self.tokens - f64::from(calls)).max(self.tokens.min(0.0));
+    }
+
+    /// Calls that another process made so long ago; the oldest first. The bucket was full before them, as far as is known.
+    pub(crate) fn recall(&mut self, now: Duration, ages: &[Duration]) {
+        self.refresh(now);
+        let mut tokens = self.capacity();
+        for (n, age) in ages.iter().enumerate() {
+            let next = ages.get(n + 1).copied().unwrap_or_default();
+            let refilled = age.saturating_sub(next).as_secs_f64() * self.refill_per_s();
+            tokens = ((tokens - 1.0).max(0.0) + refilled).min(self.capacity());
+        }
+        self.tokens = self.tokens.min(tokens);
     }
 
     /// A call that was sent at `sent_at` was throttled: the bucket is empty, and unless this happens once in a while, less
@@ -173,13 +216,19 @@ impl Bucket {
 
     /// Brings tokens and share up to date. The tokens of the time that has passed are counted with the share at its
     /// beginning, which is the smaller one.
+    ///
+    /// A bucket that is full at EC2 stays so until a call arrives, whatever was taken from it here. So what is on its way
+    /// fills the model as if it were still in it.
     fn refresh(&mut self, now: Duration) {
         if now < self.refreshed_at {
             self.set_back(now);
         }
         let passed = now.saturating_sub(self.refreshed_at).as_secs_f64();
         self.refreshed_at = now;
-        self.tokens += passed * self.refill_per_s();
+        let on_the_way: f64 = self.on_the_way.iter().map(|call| f64::from(call.calls)).sum();
+        let room = (self.capacity() - on_the_way - self.tokens).max(0.0);
+        self.tokens += (passed * self.refill_per_s()).min(room);
+        self.on_the_way.retain(|call| now < call.until);
         if self.emptied.as_ref().is_some_and(|last| last.is_over) {
             self.share = (self.share + passed / SHARE_GROWS_FOR.as_secs_f64()).min(1.0);
         }
@@ -194,6 +243,9 @@ impl Bucket {
         }
         for waiting in &mut self.queue {
             waiting.joined_at = waiting.joined_at.min(now);
+        }
+        for call in &mut self.on_the_way {
+            call.until = call.until.min(now.saturating_add(WAIT_MAX));
         }
     }
 }

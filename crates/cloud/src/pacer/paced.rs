@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
@@ -16,7 +15,7 @@ use jiff::Timestamp;
 use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
 use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
-use crate::pacer::{Limits, Pacer, Timer};
+use crate::pacer::{Limits, Pacer, Taken, Timer};
 use crate::port::{
     Action, Cloud, Identity, ImageQuery, ImageRequest, InstanceQuery, ProbeOutcome, RemovedSnapshot, ResourceId,
     SeenImage, SeenSnapshot, SnapshotQuery,
@@ -38,8 +37,7 @@ pub struct Paced<C, T> {
     shared: Option<Shared<T>>,
     /// Turns that were taken by [`Cloud::ready`], and for which no call was made yet. A turn whose call is never made stays
     /// for the next call of its action: it is spent already, so nothing is lost but its wait.
-    /// Each with its moment: a call is on its way since it took its token, however late it is sent.
-    taken: Mutex<BTreeMap<Action, VecDeque<Duration>>>,
+    taken: Mutex<BTreeMap<Action, VecDeque<Taken>>>,
 }
 
 /// Finds the pacer of an account.
@@ -62,7 +60,7 @@ impl<C: Cloud, T: Timer> Paced<C, T> {
         Self { shared: Some(shared), ..self }
     }
 
-    fn pacer(&self) -> Arc<Pacer<T>> {
+    pub(super) fn pacer(&self) -> Arc<Pacer<T>> {
         Arc::clone(&self.pacer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -73,8 +71,13 @@ impl<C: Cloud, T: Timer> Paced<C, T> {
         let theirs = shared(account);
         let ours = &mut *self.pacer.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(ours, &theirs) {
+            let taken = std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner));
+            for (action, turns) in taken {
+                for turn in turns {
+                    ours.give_up(action, turn);
+                }
+            }
             *ours = theirs;
-            self.taken.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
@@ -90,18 +93,19 @@ impl<C: Cloud, T: Timer> Paced<C, T> {
         F: Future<Output = Result<V, CloudError>> + Send,
     {
         let pacer = self.pacer();
-        let taken_at = if calls == 1 { self.use_taken(action) } else { None };
-        let sent_at = match taken_at {
-            Some(taken_at) => taken_at,
+        let taken = if calls == 1 { self.use_taken(action) } else { None };
+        let turn = match taken {
+            Some(taken) => taken,
             None => pacer.turn(action, calls).await?,
         };
+        pacer.sent(action, turn);
         let answer = verb().await;
-        pacer.learn(action, sent_at, &answer);
+        pacer.learn(action, turn, &answer);
         answer
     }
 
-    /// When the oldest turn was taken that no call has used yet.
-    fn use_taken(&self, action: Action) -> Option<Duration> {
+    /// The oldest turn that no call has used yet.
+    pub(super) fn use_taken(&self, action: Action) -> Option<Taken> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.get_mut(&action)?.pop_front()
     }
@@ -163,8 +167,8 @@ impl<C: Cloud, T: Timer> Cloud for Paced<C, T> {
     }
 
     async fn ready(&self, action: Action) -> Result<(), CloudError> {
-        let taken_at = self.pacer().turn(action, 1).await?;
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default().push_back(taken_at);
+        let turn = self.pacer().turn(action, 1).await?;
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default().push_back(turn);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The rules of one bucket, and its laws under any order of events.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -26,6 +28,7 @@ fn burst(bucket: &mut Bucket, now: Duration) -> usize {
             bucket.leave(ticket);
             return sent;
         }
+        bucket.arrived(now, ticket);
         sent += 1;
     }
 }
@@ -140,8 +143,52 @@ fn many_calls_at_once_wait_for_a_full_bucket_and_leave_a_debt() {
     let many = bucket.join(Duration::ZERO, 60);
     assert!(matches!(bucket.turn(s(9), many), Turn::Wait { .. }));
     assert_eq!(bucket.turn(s(10), many), Turn::Now);
+    bucket.arrived(s(10), many);
     assert_eq!(burst(&mut bucket, s(12)), 0);
     assert_eq!(burst(&mut bucket, s(13)), 3, "14.85 less 11");
+}
+
+/// Takes a whole burst, and does not send it.
+fn unsent_burst(bucket: &mut Bucket, now: Duration) -> Vec<Ticket> {
+    let tickets: Vec<Ticket> = (0..49).map(|_| bucket.join(now, 1)).collect();
+    assert!(tickets.iter().all(|ticket| bucket.turn(now, *ticket) == Turn::Now));
+    tickets
+}
+
+#[test]
+fn a_bucket_that_is_full_at_ec2_is_not_refilled_before_a_call_arrives() {
+    let mut bucket = bucket();
+    let tickets = unsent_burst(&mut bucket, Duration::ZERO);
+    assert_eq!(burst(&mut bucket, s(3)), 0);
+    for ticket in &tickets {
+        bucket.sent(s(3), *ticket);
+    }
+    assert_eq!(burst(&mut bucket, ms(3_900)), 0, "none may have arrived");
+    bucket.arrived(ms(3_900), tickets[0]);
+    assert_eq!(burst(&mut bucket, ms(4_000)), 0, "all have arrived, and 0.5 is refilled");
+    assert_eq!(burst(&mut bucket, s(5)), 5, "5.4");
+}
+
+#[test]
+fn a_turn_that_is_forgotten_holds_nothing_for_ever() {
+    let mut bucket = bucket();
+    unsent_burst(&mut bucket, Duration::ZERO);
+    assert_eq!(burst(&mut bucket, s(60)), 0);
+    assert_eq!(burst(&mut bucket, s(120)), 49);
+}
+
+#[test]
+fn calls_of_a_process_before_this_one_are_missing_from_the_bucket() {
+    let recalled = |ages: &[Duration]| {
+        let mut bucket = bucket();
+        bucket.recall(Duration::ZERO, ages);
+        burst(&mut bucket, Duration::ZERO)
+    };
+    assert_eq!(recalled(&[]), 49);
+    assert_eq!(recalled(&[s(60); 49]), 49, "long ago");
+    assert_eq!(recalled(&[s(2); 49]), 9, "9.9");
+    let wave: Vec<Duration> = (0..200).rev().map(|n| ms(n * 202)).collect();
+    assert_eq!(recalled(&[vec![ms(40_200); 49], wave].concat()), 0, "in the middle of a wave");
 }
 
 #[test]
@@ -224,6 +271,37 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// One call, by the times between its steps.
+#[derive(Debug, Clone)]
+struct Call {
+    /// Since the one before it asked for its turn.
+    gap: Duration,
+    /// From its turn until it is sent.
+    written_for: Duration,
+    travels_for: Duration,
+    answered_in: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Join,
+    Look(Ticket),
+    Send(Ticket),
+    Arrive(Ticket),
+    Answer(Ticket),
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let gap = prop_oneof![3 => 0_u64..3, 2 => 0_u64..400, 1 => 0_u64..20_000];
+    let written_for = prop_oneof![3 => 0_u64..10, 2 => 0_u64..3_000, 1 => 0_u64..50_000];
+    (gap, written_for, 0_u64..1_000, 0_u64..5_000).prop_map(|(gap, written_for, travels_for, answered_in)| Call {
+        gap: ms(gap),
+        written_for: ms(written_for),
+        travels_for: ms(travels_for),
+        answered_in: ms(answered_in),
+    })
+}
+
 /// A bucket after any events, who still waits, and the time.
 fn after(events: &[Event]) -> (Bucket, Vec<Ticket>, Duration) {
     let (mut bucket, mut open, mut now) = (bucket(), Vec::new(), s(1_000));
@@ -252,38 +330,44 @@ fn after(events: &[Event]) -> (Bucket, Vec<Ticket>, Duration) {
 }
 
 proptest! {
+    /// However long a call waits between its turn and its sending, while it is written down, and however calls overtake
+    /// each other on the way.
     #[test]
     fn alone_nothing_is_ever_throttled(
         capacity in 1_u32..200,
         refill in 1_u32..50,
-        latency in 0_u64..2_000,
-        gaps in prop::collection::vec(prop_oneof![3 => 0_u64..3, 2 => 0_u64..400, 1 => 0_u64..20_000], 1..400),
+        calls in prop::collection::vec(call(), 1..400),
     ) {
         let (capacity, refill) = (f64::from(capacity), f64::from(refill));
         let mut server = ServerBucket::new(capacity, refill);
         let mut bucket = Bucket::new(Limit::new(capacity, refill).unwrap(), Duration::ZERO);
-        let (mut open, mut now) = (Vec::new(), Duration::ZERO);
-        for gap in gaps {
-            let joins_at = now + ms(gap);
-            loop {
-                let mut next = joins_at;
-                open.retain(|ticket| match bucket.turn(now, *ticket) {
-                    Turn::Now => {
-                        assert!(server.take(now + ms(latency)), "throttled at {now:?}");
-                        false
-                    }
-                    Turn::Refused { .. } => false,
+        let mut steps = BTreeMap::new();
+        let mut joins_at = Duration::ZERO;
+        for (n, call) in calls.iter().enumerate() {
+            joins_at += call.gap;
+            steps.insert((joins_at, n), Step::Join);
+        }
+        while let Some(((now, n), step)) = steps.pop_first() {
+            let call = &calls[n];
+            match step {
+                Step::Join => { steps.insert((now, n), Step::Look(bucket.join(now, 1))); }
+                Step::Look(ticket) => match bucket.turn(now, ticket) {
+                    Turn::Now => { steps.insert((now + call.written_for, n), Step::Send(ticket)); }
+                    Turn::Refused { .. } => {}
                     Turn::Wait { until } => {
-                        next = next.min(until);
-                        true
+                        steps.insert((until.max(now + Duration::from_nanos(1)), n), Step::Look(ticket));
                     }
-                });
-                if now == joins_at {
-                    break;
+                },
+                Step::Send(ticket) => {
+                    bucket.sent(now, ticket);
+                    steps.insert((now + call.travels_for, n), Step::Arrive(ticket));
                 }
-                now = next.max(now + Duration::from_nanos(1)).min(joins_at);
+                Step::Arrive(ticket) => {
+                    assert!(server.take(now), "throttled at {now:?}");
+                    steps.insert((now + call.answered_in, n), Step::Answer(ticket));
+                }
+                Step::Answer(ticket) => bucket.arrived(now, ticket),
             }
-            open.push(bucket.join(now, 1));
         }
     }
 

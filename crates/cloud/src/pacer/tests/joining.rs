@@ -25,6 +25,9 @@ async fn burst(cloud: &Connection, timer: &ManualTimer) -> u32 {
     while timer.now() < began_at + s(1) {
         cloud.ready(Action::CreateImage).await.unwrap();
         images += u32::from(timer.now() < began_at + s(1));
+        // The call is answered at once.
+        let turn = cloud.use_taken(Action::CreateImage).unwrap();
+        cloud.pacer().give_up(Action::CreateImage, turn);
     }
     images
 }
@@ -63,6 +66,18 @@ fn another_region_has_buckets_of_its_own() {
             cloud.observe_identity().await.unwrap();
             assert!(50 <= burst(cloud, &timer).await);
         }
+    });
+}
+
+#[test]
+fn what_a_process_before_this_one_has_asked_for_is_missing_from_the_bucket() {
+    let (timer, server) = (ManualTimer::default(), Server::new(1.0));
+    let pacers = Pacers::new(timer.clone());
+    pacers.of(&"111122223333".parse().unwrap(), &region()).recall(Action::CreateImage, vec![s(0); 49]);
+    let cloud = connect(&pacers, &timer, &server);
+    run(&timer, async {
+        cloud.observe_identity().await.unwrap();
+        assert!(burst(&cloud, &timer).await < 7, "whoever has these credentials");
     });
 }
 

@@ -85,9 +85,9 @@ fn others_and_wrong_limits_cost_few_throttled_calls_and_little_of_what_is_there(
         another user asks for half of the refill: 100: 1.08 of the least, 5 throttled, 0 refused
         another user asks for half of the refill: 1000: 1.01 of the least, 10 throttled, 0 refused
         another user asks for half of the refill: 3000: 1.00 of the least, 21 throttled, 0 refused
-        another user asks for four fifths of the refill: 100: 0.72 of the least, 9 throttled, 0 refused
-        another user asks for four fifths of the refill: 1000: 0.86 of the least, 97 throttled, 0 refused
-        another user asks for four fifths of the refill: 3000: 0.87 of the least, 295 throttled, 0 refused
+        another user asks for four fifths of the refill: 100: 0.80 of the least, 10 throttled, 0 refused
+        another user asks for four fifths of the refill: 1000: 0.86 of the least, 98 throttled, 0 refused
+        another user asks for four fifths of the refill: 3000: 0.87 of the least, 297 throttled, 0 refused
         EC2 has half of the documented limit: 100: 1.09 of the least, 28 throttled, 0 refused
         EC2 has half of the documented limit: 1000: 1.00 of the least, 33 throttled, 0 refused
         EC2 has half of the documented limit: 3000: 1.00 of the least, 44 throttled, 0 refused

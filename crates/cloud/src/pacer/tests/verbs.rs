@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{CloudError, CloudErrorKind};
 use crate::pacer::tests::world::{Endpoint, ManualTimer, Server, Tasks, image_id, image_request, ms, s};
-use crate::pacer::{Limit, Limits, Paced, Pacer, Timer, WAIT_MAX};
+use crate::pacer::{Limit, Limits, Paced, Pacer, Taken, Timer, WAIT_MAX};
 use crate::port::{Action, Cloud, ImageQuery, InstanceQuery};
 
 struct Bench {
@@ -69,7 +69,8 @@ fn a_call_whose_turn_is_too_far_away_is_refused_at_once_and_not_sent() {
         );
     }
     tasks.run(&bench.timer);
-    assert_eq!(bench.cloud.inner().met.accepted(), 61);
+    // A bucket that holds one call is not refilled while that is on its way, so the last of them wait for too long.
+    assert_eq!(bench.cloud.inner().met.accepted(), 57);
     assert!(bench.timer.now() <= WAIT_MAX + s(1));
 }
 
@@ -153,7 +154,8 @@ fn all_calls_of_a_question_about_usage_wait_for_their_turn() {
     }
     tasks.run(&bench.timer);
     assert_eq!((bench.cloud.inner().met.accepted(), bench.cloud.inner().met.throttled()), (200, 0));
-    assert!(s(5) <= bench.timer.now() && bench.timer.now() < s(6), "it took {:?}", bench.timer.now());
+    // Each question has all its turns before its first call is sent, and they fill the bucket meanwhile.
+    assert!(s(5) <= bench.timer.now() && bench.timer.now() < ms(6_500), "it took {:?}", bench.timer.now());
 }
 
 #[test]
@@ -191,7 +193,8 @@ fn a_throttle_counts_for_the_action_that_was_throttled() {
     let bench = bench(&Limits::documented(), 0);
     let throttled: Result<(), CloudError> =
         Err(CloudError::from_answer(Action::DescribeLaunchTemplates, 503, "RequestLimitExceeded", "Slow down."));
-    bench.pacer.learn(Action::DescribeImageReferences, Duration::ZERO, &throttled);
+    let turn = Taken { at: Duration::ZERO, ticket: None };
+    bench.pacer.learn(Action::DescribeImageReferences, turn, &throttled);
     let mut tasks = Tasks::default();
     let waiting = tasks.spawn(async {
         bench.cloud.probe(Action::DescribeLaunchTemplates, None).await.unwrap();
