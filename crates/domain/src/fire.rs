@@ -3,8 +3,11 @@
 //! A fire is a row of the ledger, never the fact that a timer went off. So planning may be done too often, too late or
 //! after a crash: it reads the cursor, computes what lies between it and now, and moves the cursor in one transaction.
 
+mod cursors;
+
 use jiff::{SignedDuration, Timestamp};
 
+pub use crate::fire::cursors::{Cursors, Planned};
 use crate::id::{AccountName, PolicyName};
 use crate::job::Trigger;
 use crate::policy::{Enabled, Policy, saturating_add};

@@ -7,6 +7,7 @@
 mod fires;
 mod jobs;
 mod observe;
+mod open;
 mod prunes;
 mod room;
 
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decision::HoldOrder;
-use crate::fire::{Cursor, DueFires, StartReason};
+use crate::fire::{Cursor, Cursors, DueFires, StartReason};
 use crate::grade::Grade;
 use crate::id::{AccountId, AccountName, ClassName, DeletionId, ImageId, InstanceId, JobId, PolicyName, RequestId};
 use crate::instance::Instance;
@@ -44,6 +45,7 @@ pub const GRADE_BATCH_MAX: usize = 90;
 /// The most deletions that one action works on. They are asked for one after the other, so this bounds how long it takes.
 pub const RETIRE_BATCH_MAX: usize = 20;
 
+pub use crate::plan::open::OpenJobs;
 pub use crate::plan::prunes::DELETION_RETRY_MAX;
 
 /// All that a plan depends on.
@@ -54,9 +56,9 @@ pub struct PlanInputs<'a> {
     /// What should happen.
     pub policy_set: &'a PolicySet,
     /// How far each policy has been planned in each account.
-    pub cursors: &'a BTreeMap<(PolicyName, AccountName), Cursor>,
+    pub cursors: &'a Cursors,
     /// Every job that has not ended.
-    pub jobs: &'a BTreeMap<JobId, Job>,
+    pub jobs: &'a OpenJobs,
     /// Jobs that an action is working on at this moment.
     pub busy: &'a BTreeSet<JobId>,
     /// What is known of each account.

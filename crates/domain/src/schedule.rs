@@ -15,6 +15,7 @@ mod syntax;
 mod tests;
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -33,6 +34,10 @@ pub const COUNT_MAX: u64 = 100_000;
 /// Where the search for a first occurrence begins when an expression is parsed. Any date would do, since the calendar
 /// repeats every 400 years and croner searches for longer than that.
 const SEARCH_FROM: DateTime = civil::date(2000, 1, 1).at(0, 0, 0, 0);
+
+/// The calendar part that all our expressions have in common. croner keeps a byte for each of ten thousand years, which
+/// ten thousand policies need not do.
+static EVERY_YEAR: LazyLock<Option<Cron>> = LazyLock::new(|| parser().parse("* * * * *").ok());
 
 /// Why a schedule or a time zone was refused. The messages say what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +73,8 @@ pub struct Schedule {
     timezone_name: String,
     timezone: TimeZone,
     kind: Kind,
+    fingerprint: String,
+    /// Without its years: see [`EVERY_YEAR`].
     cron: Cron,
 }
 
@@ -87,21 +94,17 @@ impl Schedule {
     pub fn parse(expression: &str, timezone_name: &str) -> Result<Self, ScheduleError> {
         let refused = |message: String| ScheduleError::Cron { expression: expression.to_owned(), message };
         let accepted = syntax::check(expression).map_err(refused)?;
-        // Day of month and weekday are alternatives, as in every cron since Vixie's; croner could be told otherwise.
-        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).dom_and_dow(false).build();
-        let cron = parser.parse(accepted.fields).map_err(|error| refused(error.to_string()))?;
+        let mut cron = parser().parse(accepted.fields).map_err(|error| refused(error.to_string()))?;
         if cron.find_next_occurrence(&SEARCH_FROM, true).is_err() {
             return Err(ScheduleError::NeverFires { expression: expression.to_owned() });
         }
+        drop(std::mem::take(&mut cron.pattern.years));
         let timezone = timezone(timezone_name)?;
-        Ok(Self {
-            expression: expression.split_whitespace().collect::<Vec<_>>().join(" "),
-            // The database knows how the name is spelt: names are found without regard to case.
-            timezone_name: timezone.iana_name().unwrap_or(timezone_name).to_owned(),
-            timezone,
-            kind: accepted.kind,
-            cron,
-        })
+        let expression = expression.split_whitespace().collect::<Vec<_>>().join(" ");
+        // The database knows how the name is spelt: names are found without regard to case.
+        let timezone_name = timezone.iana_name().unwrap_or(timezone_name).to_owned();
+        let fingerprint = format!("{} {timezone_name}", expression.to_ascii_lowercase());
+        Ok(Self { expression, timezone_name, timezone, kind: accepted.kind, fingerprint, cron })
     }
 
     /// The expression as it was written, with single spaces between its fields.
@@ -156,9 +159,21 @@ impl Schedule {
 
     /// A text that changes exactly when expression or zone do. The ledger keeps it beside its cursor, so that a changed
     /// schedule starts from now instead of catching up on times that it did not have.
-    pub fn fingerprint(&self) -> String {
-        format!("{} {}", self.expression.to_ascii_lowercase(), self.timezone_name)
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
+
+    /// The whole expression, as croner searches with it.
+    fn cron(&self) -> Option<Cron> {
+        let mut cron = self.cron.clone();
+        cron.pattern.years = EVERY_YEAR.as_ref()?.pattern.years.clone();
+        Some(cron)
+    }
+}
+
+/// Day of month and weekday are alternatives, as in every cron since Vixie's; croner could be told otherwise.
+fn parser() -> CronParser {
+    CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).dom_and_dow(false).build()
 }
 
 impl PartialEq for Schedule {

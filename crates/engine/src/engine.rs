@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
 use amikeep_domain::decision::JobError;
+use amikeep_domain::fire::Planned;
 use amikeep_domain::id::{AccountName, JobId, RequestId};
 use amikeep_domain::job::{Job, JobEvent, JobState};
 use amikeep_domain::plan::{Action, Plan, PlanInputs, Reading, Scope, plan};
@@ -187,7 +188,7 @@ impl<C: Cloud> Engine<C> {
 
     /// The jobs that have not ended.
     pub fn open_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.state.jobs.values()
+        self.state.jobs.iter()
     }
 
     /// Whether anything is under way.
@@ -217,11 +218,11 @@ impl<C: Cloud> Engine<C> {
         }
         let jobs = self.ctx.ledger.open_jobs().await?;
         let cursors = self.ctx.ledger.cursors().await?;
-        let mut busy: BTreeMap<JobId, Job> = std::mem::take(&mut self.state.jobs);
-        busy.retain(|id, _| self.state.busy.contains(id));
-        self.state.jobs = jobs.into_iter().map(|job| (job.id, job)).chain(busy).collect();
-        self.state.cursors =
-            cursors.into_iter().map(|cursor| ((cursor.policy.clone(), cursor.account.clone()), cursor)).collect();
+        // What is being worked on is taken in when it is reported.
+        let busy = std::mem::take(&mut self.state.jobs).into_iter().filter(|job| self.state.busy.contains(&job.id));
+        self.state.jobs = jobs.into_iter().chain(busy).collect();
+        let policy_set = self.ctx.policy_set();
+        self.state.cursors = cursors.into_iter().map(|cursor| Planned::new(cursor, policy_set)).collect();
         self.reload_deletions().await?;
         self.state.reload = false;
         Ok(())
@@ -297,7 +298,7 @@ impl<C: Cloud> Engine<C> {
     fn start_task(&mut self, work: Work, mut claim: Claim) {
         claim.epoch = self.ctx.epoch;
         let deletions = claim.deletions.iter().filter_map(|id| self.state.deletions.get(id).cloned()).collect();
-        let jobs = claim.jobs.iter().filter_map(|id| self.state.jobs.get(id).cloned()).collect();
+        let jobs = claim.jobs.iter().filter_map(|id| self.state.jobs.get(*id).cloned()).collect();
         let since = |id: &JobId| Some((*id, *self.state.missing_since.get(id)?));
         let missing_since = claim.jobs.iter().filter_map(since).collect();
         let task = Task { work, jobs, deletions, missing_since };
@@ -416,7 +417,7 @@ impl<C: Cloud> Engine<C> {
     /// nothing fails. One whose request may be out is settled as after a crash.
     async fn take_panic(&mut self, claim: Claim) -> Result<(), EngineError> {
         error!(jobs = ?claim.jobs, "a task panicked; this is a bug of amikeep, please report it with the log");
-        self.state.busy.retain(|job| !claim.jobs.contains(job));
+        self.state.free(&claim.jobs);
         if let Some(key) = claim.recording {
             self.state.recording.remove(&key);
         }
@@ -442,7 +443,7 @@ impl<C: Cloud> Engine<C> {
         self.state.reload = true;
         self.reload_if_needed().await?;
         for id in claim.jobs {
-            let Some(job) = self.state.jobs.get(&id) else { continue };
+            let Some(job) = self.state.jobs.get(id) else { continue };
             if matches!(job.state, JobState::Queued { .. } | JobState::Preparing | JobState::Holding) {
                 let error = JobError::new("internal_error", "amikeep failed on this job", "report it with the log");
                 let job = self.ctx.ledger.record_event(job, &JobEvent::Failed(error), now).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amikeep_cloud::{CloudError, Identity};
-use amikeep_domain::fire::Cursor;
+use amikeep_domain::fire::Planned;
 use amikeep_domain::id::{AccountName, DeletionId, InstanceId, JobId, PolicyName, RequestId};
 use amikeep_domain::instance::Instance;
 use amikeep_domain::job::Job;
@@ -44,11 +44,11 @@ pub(crate) enum Report {
     },
     /// EC2 was asked about images: which jobs were looked at, which images were absent, which jobs moved on.
     Looked(Looked),
-    Cursor(Cursor),
+    Cursor(Planned),
     Fired {
         policy: PolicyName,
         account: AccountName,
-        cursor: Option<Cursor>,
+        cursor: Option<Planned>,
         jobs: Vec<Job>,
     },
     /// Retention was applied, or could not be.
@@ -130,7 +130,7 @@ impl State {
                 self.take_pruned(&accounts, pruned, now)
             }
             Report::Looked(looked) => {
-                self.busy.retain(|job| !looked.asked.contains(job));
+                self.free(&looked.asked);
                 self.take_recorded(looked.recorded)
             }
             Report::Fired { policy, account, jobs, .. } => {
@@ -164,20 +164,19 @@ impl State {
             }
             Report::Jobs(jobs) => self.take_jobs(jobs),
             Report::Recorded { asked, recorded } => {
-                self.busy.retain(|job| !asked.contains(job));
+                self.free(&asked);
                 return self.take_recorded(recorded);
             }
             Report::Looked(looked) => return self.take_looked(looked, now),
-            Report::Cursor(cursor) => {
-                let key = (cursor.policy.clone(), cursor.account.clone());
-                self.recording.remove(&key);
-                self.cursors.insert(key, cursor);
+            Report::Cursor(planned) => {
+                let cursor = planned.cursor();
+                self.recording.remove(&(cursor.policy.clone(), cursor.account.clone()));
+                self.cursors.insert(planned);
             }
             Report::Fired { policy, account, cursor, jobs } => {
-                let key = (policy, account);
-                self.recording.remove(&key);
+                self.recording.remove(&(policy, account));
                 match cursor {
-                    Some(cursor) => drop(self.cursors.insert(key, cursor)),
+                    Some(planned) => self.cursors.insert(planned),
                     None => self.reload = true,
                 }
                 self.take_jobs(jobs);
@@ -198,7 +197,7 @@ impl State {
             Report::LedgerBackedUp(result) => return self.ledger_backups.take(result, now),
             Report::ThawedLeft(result) => return self.left_holds.take(result, now),
             Report::LedgerFailed { jobs, recording, error } => {
-                self.busy.retain(|job| !jobs.contains(job));
+                self.free(&jobs);
                 if let Some(key) = recording {
                     self.recording.remove(&key);
                 }
@@ -312,9 +311,7 @@ impl State {
         let view = self.view(&looked.account);
         view.reading.remove(&looked.reading);
         view.looked_at.extend(looked.asked.iter().map(|job| (*job, looked.at)));
-        for job in &looked.asked {
-            self.busy.remove(job);
-        }
+        self.free(&looked.asked);
         for job in looked.absent {
             self.missing_since.entry(job).or_insert(looked.at);
         }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amikeep_domain::fire::Cursor;
+use amikeep_domain::fire::Cursors;
 use amikeep_domain::id::{AccountName, DeletionId, JobId, PolicyName, RequestId};
 use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::pause::Pause;
-use amikeep_domain::plan::{AccountView, FACTS_FRESH_FOR, READ_RETRY_MAX};
+use amikeep_domain::plan::{AccountView, FACTS_FRESH_FOR, OpenJobs, READ_RETRY_MAX};
 use amikeep_domain::policy::{PolicySet, saturating_add};
 use amikeep_domain::prune::Deletion;
 use jiff::{SignedDuration, Timestamp};
@@ -20,8 +20,8 @@ const READ_RETRY_MIN: SignedDuration = SignedDuration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    pub(crate) jobs: BTreeMap<JobId, Job>,
-    pub(crate) cursors: BTreeMap<(PolicyName, AccountName), Cursor>,
+    pub(crate) jobs: OpenJobs,
+    pub(crate) cursors: Cursors,
     pub(crate) accounts: BTreeMap<AccountName, AccountView>,
     pub(crate) busy: BTreeSet<JobId>,
     /// Fires and cursors that are being written down.
@@ -64,6 +64,13 @@ impl State {
         self.accounts.entry(account.clone()).or_default()
     }
 
+    /// No action works on these jobs any more.
+    pub(crate) fn free(&mut self, jobs: &[JobId]) {
+        for job in jobs {
+            self.busy.remove(job);
+        }
+    }
+
     /// Takes over a job as the ledger has it now.
     pub(crate) fn take(&mut self, job: Job) {
         self.busy.remove(&job.id);
@@ -72,9 +79,9 @@ impl State {
         }
         if job.state.name().is_terminal() {
             self.view(&job.account_name).looked_at.remove(&job.id);
-            self.jobs.remove(&job.id);
+            self.jobs.remove(job.id);
         } else {
-            self.jobs.insert(job.id, job);
+            self.jobs.insert(job);
         }
     }
 

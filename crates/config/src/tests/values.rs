@@ -186,7 +186,7 @@ accounts.\"default\" = { region = \"eu-central-1\" }
     let (a, b) = (config(&text), config(reformatted));
     assert_eq!(a, b);
     let fingerprint =
-        |config: &crate::Config| config.policy_set.policies.values().next().unwrap().schedule.fingerprint();
+        |config: &crate::Config| config.policy_set.policies.values().next().unwrap().schedule.fingerprint().to_owned();
     assert_eq!(fingerprint(&a), fingerprint(&b));
 }
 

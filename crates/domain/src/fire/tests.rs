@@ -10,7 +10,7 @@ fn cursor(policy: &Policy, planned_to: &str) -> Cursor {
     Cursor {
         policy: policy.name.clone(),
         account: "default".parse().unwrap(),
-        fingerprint: policy.schedule.fingerprint(),
+        fingerprint: policy.schedule.fingerprint().to_owned(),
         planned_to: at(planned_to),
         enabled: Enabled::Yes,
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::decision::resolve_class;
-use crate::fire::{Cursor, CursorStep, DueFires, StartReason, due_fires};
+use crate::fire::{Cursor, CursorStep, DueFires, Planned, StartReason, due_fires};
 use crate::id::AccountName;
 use crate::instance::InstanceState;
 use crate::pause::{Pause, pause_at};
@@ -21,7 +21,11 @@ pub(super) fn plan_fires(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut 
 }
 
 fn plan_policy(inputs: &PlanInputs<'_>, policy: &Policy, account: &AccountName, needs: &mut Needs, plan: &mut Plan) {
-    let cursor = inputs.cursors.get(&(policy.name.clone(), account.clone()));
+    let planned = inputs.cursors.get(&policy.name, account);
+    if let Some(next) = planned.and_then(|planned| planned.rests_until(policy, inputs.now)) {
+        return plan.wake_no_later_than(next);
+    }
+    let cursor = planned.map(Planned::cursor);
     match (due_fires(policy, cursor, inputs.now), cursor) {
         (CursorStep::StartFromNow(reason), _) => {
             let cursor = start_from_now(inputs, policy, account);
@@ -42,7 +46,7 @@ fn start_from_now(inputs: &PlanInputs<'_>, policy: &Policy, account: &AccountNam
     Cursor {
         policy: policy.name.clone(),
         account: account.clone(),
-        fingerprint: policy.schedule.fingerprint(),
+        fingerprint: policy.schedule.fingerprint().to_owned(),
         planned_to: inputs.now,
         enabled: Enabled::Yes,
     }
@@ -116,7 +120,7 @@ fn matched_instances(inputs: &PlanInputs<'_>, policy: &Policy, inventory: &Inven
 
 /// A policy that was disabled, or is configured no longer, starts from now when it comes back.
 fn plan_switched_off(inputs: &PlanInputs<'_>, plan: &mut Plan) {
-    for cursor in inputs.cursors.values().filter(|cursor| cursor.enabled == Enabled::Yes) {
+    for cursor in inputs.cursors.iter().filter(|cursor| cursor.enabled == Enabled::Yes) {
         let policy = inputs.policy_set.policies.get(&cursor.policy);
         let fires = policy.is_some_and(|it| it.enabled == Enabled::Yes && it.accounts.contains(&cursor.account));
         if !fires {

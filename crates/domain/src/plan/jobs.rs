@@ -18,7 +18,7 @@ use crate::plan::observe::{Needs, may_read};
 use crate::plan::room::Room;
 use crate::plan::{
     AccountView, Action, BATCH_MAX, FACTS_FRESH_FOR, GRADE_BATCH_MAX, POLL_BATCH_MAX, Plan, PlanInputs, Reading,
-    RequestAction,
+    RequestAction, Scope,
 };
 use crate::policy::{Policy, saturating_add};
 use crate::tags;
@@ -40,24 +40,36 @@ const POLL_SPREAD: SignedDuration = SignedDuration::from_millis(50);
 
 /// What is gathered while walking over the jobs.
 #[derive(Default)]
-struct Gathered {
+struct Gathered<'a> {
     /// The least time between two looks at an image.
-    spread: BTreeMap<AccountName, SignedDuration>,
-    look_ups: BTreeMap<AccountName, Vec<JobId>>,
-    polls: BTreeMap<AccountName, Vec<(Timestamp, JobId)>>,
-    grades: BTreeMap<(AccountName, Grade), Vec<JobId>>,
+    spread: BTreeMap<&'a AccountName, SignedDuration>,
+    look_ups: BTreeMap<&'a AccountName, Vec<JobId>>,
+    polls: BTreeMap<&'a AccountName, Vec<(Timestamp, JobId)>>,
+    grades: BTreeMap<(&'a AccountName, Grade), Vec<JobId>>,
+}
+
+impl<'a> Gathered<'a> {
+    fn count(&mut self, job: &'a Job) {
+        if matches!(job.state, JobState::Pending(_)) {
+            let least = self.spread.entry(&job.account_name).or_default();
+            *least = (*least + POLL_SPREAD).min(POLL_EVERY_MAX);
+        }
+    }
 }
 
 pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
-    let mut gathered = Gathered { spread: poll_spread(inputs), ..Gathered::default() };
-    let mut waiting: Vec<&Job> = Vec::new();
-    let covered: BTreeSet<Place<'_>> =
-        inputs.jobs.values().filter(|job| inputs.scope.covers(job)).map(place_of).collect();
-    for job in inputs.jobs.values().filter(|job| !inputs.busy.contains(&job.id)) {
+    let (mut gathered, mut starts, mut pending) = (Gathered::default(), Starts::default(), Vec::new());
+    let covered = covered_places(inputs);
+    for (job, is_busy) in with_busy(inputs) {
+        starts.count(inputs, job, is_busy);
+        gathered.count(job);
+        if is_busy {
+            continue;
+        }
         // An image that others left is watched to its end if it stands in the way; nothing is started for others.
         let under_way = matches!(job.state, JobState::Capturing(_) | JobState::Pending(_) | JobState::Finishing(_));
-        let stands_in_the_way = under_way && covered.contains(&place_of(job));
-        if !inputs.scope.covers(job) && !stands_in_the_way {
+        let is_covered = inputs.scope.covers(job) || (under_way && covered.contains(&place_of(job)));
+        if !is_covered {
             continue;
         }
         let view = match usable_account(inputs, job) {
@@ -68,17 +80,37 @@ pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut P
             }
         };
         match &job.state {
-            JobState::Queued { .. } | JobState::Preparing | JobState::Holding => waiting.push(job),
+            JobState::Queued { .. } | JobState::Preparing | JobState::Holding => starts.waiting.push(job),
             JobState::Capturing(_) => gather_look_up(inputs, job, view, &mut gathered, plan),
-            JobState::Pending(pending) => gather_poll(inputs, job, pending, view, &mut gathered, plan),
+            JobState::Pending(image) => pending.push((job, image, view)),
             JobState::Finishing(image) => {
-                gathered.grades.entry((job.account_name.clone(), image.grade)).or_default().push(job.id);
+                gathered.grades.entry((&job.account_name, image.grade)).or_default().push(job.id);
             }
             JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Skipped { .. } => {}
         }
     }
-    plan_starts(inputs, waiting, needs, plan);
+    for (job, image, view) in pending {
+        gather_poll(inputs, job, image, view, &mut gathered, plan);
+    }
+    plan_starts(inputs, starts, needs, plan);
     plan_gathered(inputs, gathered, plan);
+}
+
+/// Every open job, and whether an action is working on it. Both are in order, so nothing is searched for.
+fn with_busy<'a>(inputs: &PlanInputs<'a>) -> impl Iterator<Item = (&'a Job, bool)> {
+    let mut busy = inputs.busy.iter().peekable();
+    inputs.jobs.iter().map(move |job| {
+        while busy.next_if(|busy| **busy < job.id).is_some() {}
+        (job, busy.next_if_eq(&&job.id).is_some())
+    })
+}
+
+/// Where the jobs are that the engine is there for, if it is not there for all of them.
+fn covered_places<'a>(inputs: &PlanInputs<'a>) -> BTreeSet<Place<'a>> {
+    match inputs.scope {
+        Scope::Everything => BTreeSet::new(),
+        Scope::Requests(_) => inputs.jobs.iter().filter(|job| inputs.scope.covers(job)).map(place_of).collect(),
+    }
 }
 
 /// Why the account of a job cannot be asked.
@@ -133,22 +165,28 @@ fn plan_unusable(inputs: &PlanInputs<'_>, job: &Job, problem: Unusable, needs: &
     plan.notes.push(format!("job {} waits: {problem}", job.id));
 }
 
-fn gather_look_up(inputs: &PlanInputs<'_>, job: &Job, view: &AccountView, gathered: &mut Gathered, plan: &mut Plan) {
+fn gather_look_up<'a>(
+    inputs: &PlanInputs<'_>,
+    job: &'a Job,
+    view: &AccountView,
+    gathered: &mut Gathered<'a>,
+    plan: &mut Plan,
+) {
     let last_look = view.looked_at.get(&job.id).filter(|at| **at <= inputs.now);
     let due_at = last_look.map_or(inputs.now, |at| saturating_add(*at, LOOK_UP_EVERY));
     if due_at <= inputs.now {
-        gathered.look_ups.entry(job.account_name.clone()).or_default().push(job.id);
+        gathered.look_ups.entry(&job.account_name).or_default().push(job.id);
     } else {
         plan.wake_no_later_than(due_at);
     }
 }
 
-fn gather_poll(
+fn gather_poll<'a>(
     inputs: &PlanInputs<'_>,
-    job: &Job,
+    job: &'a Job,
     pending: &Pending,
     view: &AccountView,
-    gathered: &mut Gathered,
+    gathered: &mut Gathered<'a>,
     plan: &mut Plan,
 ) {
     // One job has one action in a plan: what is written down here is looked at in the next one.
@@ -160,7 +198,7 @@ fn gather_poll(
     let spread = gathered.spread.get(&job.account_name).copied().unwrap_or_default();
     let wait = poll_every(pending, last_look).max(spread);
     let due_at = if last_look <= inputs.now { saturating_add(last_look, wait) } else { inputs.now };
-    gathered.polls.entry(job.account_name.clone()).or_default().push((due_at, job.id));
+    gathered.polls.entry(&job.account_name).or_default().push((due_at, job.id));
 }
 
 /// True if it is to be written down that the image is overdue.
@@ -183,81 +221,106 @@ fn poll_every(pending: &Pending, now: Timestamp) -> SignedDuration {
     (now.duration_since(pending.accepted_at) / 4).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX)
 }
 
-fn poll_spread(inputs: &PlanInputs<'_>) -> BTreeMap<AccountName, SignedDuration> {
-    let mut spread: BTreeMap<AccountName, SignedDuration> = BTreeMap::new();
-    for job in inputs.jobs.values().filter(|job| matches!(job.state, JobState::Pending(_))) {
-        let least = spread.entry(job.account_name.clone()).or_default();
-        *least = (*least + POLL_SPREAD).min(POLL_EVERY_MAX);
-    }
-    spread
-}
-
 fn is_looking(inputs: &PlanInputs<'_>, account: &AccountName) -> bool {
     inputs.accounts.get(account).is_some_and(|view| view.reading.contains(&Reading::Images))
 }
 
-fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered, plan: &mut Plan) {
+fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered<'_>, plan: &mut Plan) {
     for (account, jobs) in gathered.look_ups {
-        if may_read(inputs, &account, Reading::Names, plan) {
+        if may_read(inputs, account, Reading::Names, plan) {
             let jobs = jobs.into_iter().take(BATCH_MAX).collect();
-            plan.actions.push(Action::LookUpNames { account, jobs });
+            plan.actions.push(Action::LookUpNames { account: account.clone(), jobs });
         }
     }
     for (account, mut polls) in gathered.polls {
-        polls.sort();
-        let Some((first_due_at, _)) = polls.first() else { continue };
-        if inputs.now < *first_due_at {
-            plan.wake_no_later_than(*first_due_at);
-        } else if may_read(inputs, &account, Reading::Images, plan) {
-            let spread = gathered.spread.get(&account).copied().unwrap_or_default();
+        let Some(first_due_at) = polls.iter().map(|(due_at, _)| *due_at).min() else { continue };
+        if inputs.now < first_due_at {
+            plan.wake_no_later_than(first_due_at);
+        } else if may_read(inputs, account, Reading::Images, plan) {
+            polls.sort_unstable();
+            let spread = gathered.spread.get(account).copied().unwrap_or_default();
             let until = saturating_add(inputs.now, POLL_TOGETHER_WITHIN.max(spread / 2));
             let due = polls.into_iter().filter(|(due_at, _)| *due_at <= until).take(POLL_BATCH_MAX);
             let jobs = due.map(|(_, job)| job).collect();
-            plan.actions.push(Action::PollImages { account, jobs });
+            plan.actions.push(Action::PollImages { account: account.clone(), jobs });
         }
     }
     for ((account, grade), jobs) in gathered.grades {
         // What the look that is under way finds ready joins those that are ready already. When it ends they go, whether
         // or not the next begins at once: they must not wait for ever.
-        let may_wait = jobs.len() < GRADE_BATCH_MAX && is_looking(inputs, &account);
-        if !may_wait && may_read(inputs, &account, Reading::Grades, plan) {
+        let may_wait = jobs.len() < GRADE_BATCH_MAX && is_looking(inputs, account);
+        if !may_wait && may_read(inputs, account, Reading::Grades, plan) {
             let jobs = jobs.into_iter().take(GRADE_BATCH_MAX).collect();
-            plan.actions.push(Action::WriteGrades { account, grade, jobs });
+            plan.actions.push(Action::WriteGrades { account: account.clone(), grade, jobs });
+        }
+    }
+}
+
+/// What has to do with starting jobs: those that wait for it, and what stands in their way.
+#[derive(Default)]
+struct Starts<'a> {
+    waiting: Vec<&'a Job>,
+    /// The jobs that others of the same instance must wait for.
+    occupied: BTreeMap<Place<'a>, &'a Job>,
+    taken: Vec<&'a Job>,
+}
+
+impl<'a> Starts<'a> {
+    fn count(&mut self, inputs: &PlanInputs<'_>, job: &'a Job, is_busy: bool) {
+        let occupies = is_busy || matches!(job.state, JobState::Capturing(_) | JobState::Pending(_));
+        if occupies && inputs.jobs.shares_instance(job) {
+            self.occupied.insert(place_of(job), job);
+        }
+        let takes_room = match job.state {
+            // One that cannot be asked about must not keep the room of others for ever.
+            JobState::Capturing(_) => usable_account(inputs, job).is_ok(),
+            JobState::Queued { .. } | JobState::Preparing | JobState::Holding => is_busy,
+            _ => false,
+        };
+        if takes_room {
+            self.taken.push(job);
         }
     }
 }
 
 /// Jobs that wait for their turn, oldest first, as far as the share of their account and region goes. One instance has one
 /// image in the making at a time: another request would fail, and a reboot would kill the image that is pending.
-fn plan_starts(inputs: &PlanInputs<'_>, mut waiting: Vec<&Job>, needs: &mut Needs, plan: &mut Plan) {
-    waiting.sort_by_key(|job| (job.window.start_at, job.id));
-    let occupying = inputs.jobs.values().filter(|job| occupies(job, inputs));
-    let mut occupied: BTreeMap<Place<'_>, &Job> = occupying.map(|job| (place_of(job), job)).collect();
-    let taken = inputs.jobs.values().filter(|job| takes_room(job, inputs));
-    let wants =
-        |job: &&Job| ready_at(job) <= inputs.now && !occupied.contains_key(&place_of(job)) && is_read(inputs, job);
-    let mut room = Room::new(inputs.jobs_max, taken, waiting.iter().copied().filter(wants));
-    for job in waiting {
-        let ready_at = ready_at(job);
-        if inputs.now < ready_at {
-            plan.wake_no_later_than(ready_at);
-            continue;
-        }
-        if is_paused(inputs, job) {
-            let event = JobEvent::Skipped(SkipReason::Paused);
-            plan.actions.push(Action::Record { job: job.id, event });
-            continue;
-        }
-        if let Some(other) = occupied.get(&place_of(job)) {
+fn plan_starts<'a>(inputs: &PlanInputs<'a>, starts: Starts<'a>, needs: &mut Needs, plan: &mut Plan) {
+    let Starts { waiting, occupied, taken } = starts;
+    let mut ready: Vec<&Job> = waiting.into_iter().filter(|job| may_start(inputs, job, &occupied, plan)).collect();
+    let mut room = Room::new(inputs.jobs_max, taken, ready.iter().copied().filter(|job| is_read(inputs, job)));
+    // Without room it does not matter who is first, and ten thousand may wait for it.
+    if room.is_left() {
+        ready.sort_unstable_by_key(|job| (job.window.start_at, job.id));
+    }
+    let mut started: BTreeMap<Place<'_>, &Job> = BTreeMap::new();
+    for job in ready {
+        if let Some(other) = started.get(&place_of(job)) {
             plan_overlapped(inputs, job, other, plan);
         } else if !room.has_for(job) {
             // A job that ends makes room and wakes the engine; a job that can no longer start must not wait for that.
             plan_late(inputs, job, ": all the room of max_concurrent_jobs was taken", plan);
         } else if plan_start(inputs, job, needs, plan) {
             room.take(job);
-            occupied.insert(place_of(job), job);
+            started.insert(place_of(job), job);
         }
     }
+}
+
+/// Whether the job may start now as far as it goes by itself. If not, what is to be written down of it is planned.
+fn may_start(inputs: &PlanInputs<'_>, job: &Job, occupied: &BTreeMap<Place<'_>, &Job>, plan: &mut Plan) -> bool {
+    let ready_at = ready_at(job);
+    if inputs.now < ready_at {
+        plan.wake_no_later_than(ready_at);
+    } else if is_paused(inputs, job) {
+        let event = JobEvent::Skipped(SkipReason::Paused);
+        plan.actions.push(Action::Record { job: job.id, event });
+    } else if let Some(other) = occupied.get(&place_of(job)) {
+        plan_overlapped(inputs, job, other, plan);
+    } else {
+        return true;
+    }
+    false
 }
 
 /// Whether the account of the job answers: one that does not must not keep room from the others.
@@ -273,23 +336,10 @@ fn is_paused(inputs: &PlanInputs<'_>, job: &Job) -> bool {
 }
 
 /// An instance, wherever the configuration names its account: two names may stand for one account.
-type Place<'a> = (&'a AccountId, &'a Region, &'a InstanceId);
+type Place<'a> = (&'a InstanceId, &'a AccountId, &'a Region);
 
 fn place_of(job: &Job) -> Place<'_> {
-    (&job.key.account, &job.key.region, &job.key.instance)
-}
-
-fn occupies(job: &Job, inputs: &PlanInputs<'_>) -> bool {
-    inputs.busy.contains(&job.id) || matches!(job.state, JobState::Capturing(_) | JobState::Pending(_))
-}
-
-fn takes_room(job: &Job, inputs: &PlanInputs<'_>) -> bool {
-    match job.state {
-        // One that cannot be asked about must not keep the room of others for ever.
-        JobState::Capturing(_) => usable_account(inputs, job).is_ok(),
-        JobState::Queued { .. } | JobState::Preparing | JobState::Holding => inputs.busy.contains(&job.id),
-        _ => false,
-    }
+    (&job.key.instance, &job.key.account, &job.key.region)
 }
 
 fn ready_at(job: &Job) -> Timestamp {

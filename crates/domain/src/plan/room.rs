@@ -40,6 +40,11 @@ impl<'a> Room<'a> {
         Self { left, taken, shares: shares(jobs_max, wanted) }
     }
 
+    /// Whether there is any for anybody.
+    pub(super) fn is_left(&self) -> bool {
+        0 < self.left
+    }
+
     /// Whether the job may take room: there is some, and its place has not had its share.
     pub(super) fn has_for(&self, job: &Job) -> bool {
         let place = limited(job);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::decision::SkipReason;
+use crate::fire::Planned;
 use crate::fixture::{account_id, at, instance, job, job_id, minutes, policy, policy_set};
 use crate::instance::InstanceState;
 use crate::job::{Capturing, Finished, JobState, OfflineProof, Pending, StateName};
@@ -17,8 +18,8 @@ use crate::schedule::Schedule;
 struct World {
     now: Timestamp,
     policy_set: PolicySet,
-    cursors: BTreeMap<(PolicyName, AccountName), Cursor>,
-    jobs: BTreeMap<JobId, Job>,
+    cursors: Cursors,
+    jobs: OpenJobs,
     busy: BTreeSet<JobId>,
     accounts: BTreeMap<AccountName, AccountView>,
     pauses: Vec<Pause>,
@@ -45,7 +46,7 @@ impl World {
         let cursor = Cursor {
             policy: name(),
             account: account(),
-            fingerprint: policy.schedule.fingerprint(),
+            fingerprint: policy.schedule.fingerprint().to_owned(),
             planned_to: at("2026-11-22T02:00:00Z"),
             enabled: Enabled::Yes,
         };
@@ -58,11 +59,13 @@ impl World {
         };
         // Pruned once a year, so that it is not in the way of what is tested here.
         let prune_schedule = Schedule::parse("30 3 1 1 *", "UTC").unwrap();
+        let policy_set = PolicySet { prune_schedule, ..policy_set(vec![policy]) };
+        let cursors = [Planned::new(cursor, &policy_set)].into_iter().collect();
         Self {
             now,
-            policy_set: PolicySet { prune_schedule, ..policy_set(vec![policy]) },
-            cursors: BTreeMap::from([((name(), account()), cursor)]),
-            jobs: BTreeMap::new(),
+            policy_set,
+            cursors,
+            jobs: OpenJobs::default(),
             busy: BTreeSet::new(),
             accounts: BTreeMap::from([(account(), view)]),
             pauses: Vec::new(),
@@ -79,14 +82,20 @@ impl World {
     /// The fire of 02:00 is not planned yet.
     fn due() -> Self {
         let mut world = Self::new();
-        world.cursors.get_mut(&(name(), account())).unwrap().planned_to = at("2026-11-21T02:00:00Z");
+        world.change_cursor(|cursor| cursor.planned_to = at("2026-11-21T02:00:00Z"));
         world
+    }
+
+    fn change_cursor(&mut self, change: impl FnOnce(&mut Cursor)) {
+        let mut cursor = self.cursors.get(&name(), &account()).unwrap().cursor().clone();
+        change(&mut cursor);
+        self.cursors.insert(Planned::new(cursor, &self.policy_set));
     }
 
     fn with_job(mut self, n: u8, change: impl FnOnce(&mut Job)) -> Self {
         let mut job = job(n, &self.policy_set.policies[&name()]);
         change(&mut job);
-        self.jobs.insert(job.id, job);
+        self.jobs.insert(job);
         self
     }
 
@@ -198,7 +207,7 @@ fn a_policy_that_is_switched_off_is_noted_once() {
     let mut world = World::new();
     world.policy_set.policies.get_mut(&name()).unwrap().enabled = Enabled::No;
     assert_eq!(world.actions(), ["cursor 2026-11-22T02:00:00Z None"]);
-    world.cursors.get_mut(&(name(), account())).unwrap().enabled = Enabled::No;
+    world.change_cursor(|cursor| cursor.enabled = Enabled::No);
     assert!(world.actions().is_empty());
 }
 
@@ -284,7 +293,7 @@ fn nothing_is_sent_for_an_instance_while_an_image_of_it_is_pending() {
     // It is told once.
     let Action::Record { event: JobEvent::Waiting { reason }, job } = &world.plan().actions[0] else { panic!() };
     let waiting = JobState::Queued { retry_at: None, waiting_for: Some(reason.clone()) };
-    world.jobs.get_mut(job).unwrap().state = waiting;
+    world.jobs.get_mut(*job).unwrap().state = waiting;
     assert!(world.actions().is_empty(), "{:?}", world.actions());
     world.now = at("2026-11-22T08:00:00.001Z");
     let actions = world.actions();
@@ -309,7 +318,7 @@ fn no_more_jobs_start_than_there_is_room_for() {
     assert_eq!(world.actions().len(), 1);
     // Waiting for EC2 is free.
     world.busy.clear();
-    world.jobs.get_mut(&job_id(1)).unwrap().state = pending("2026-11-22T02:00:00Z");
+    world.jobs.get_mut(job_id(1)).unwrap().state = pending("2026-11-22T02:00:00Z");
     assert_eq!(world.actions().len(), 2);
 }
 
@@ -346,7 +355,7 @@ fn waves_of_two_accounts_run_side_by_side() {
     world.busy.extend([job_id(1), job_id(2)]);
     assert!(requests(&world).is_empty());
     world.busy.remove(&job_id(1));
-    world.jobs.remove(&job_id(1));
+    world.jobs.remove(job_id(1));
     assert_eq!(requests(&world), ["other"]);
     // An account that does not answer keeps no room from the other.
     let away = world.accounts.get_mut(&"other".parse::<AccountName>().unwrap()).unwrap();
@@ -425,7 +434,7 @@ fn an_overdue_image_is_reported_once_by_itself_and_stays_watched() {
     });
     // Two actions about one job would be carried out side by side, and the ledger would refuse the slower one.
     assert_eq!(world.actions(), ["record stalled: "]);
-    let JobState::Pending(pending) = &mut world.jobs.get_mut(&job_id(1)).unwrap().state else { panic!() };
+    let JobState::Pending(pending) = &mut world.jobs.get_mut(job_id(1)).unwrap().state else { panic!() };
     pending.stalled = true;
     assert_eq!(world.actions(), ["poll 1"]);
 }

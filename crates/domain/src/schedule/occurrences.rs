@@ -5,6 +5,7 @@
 
 use std::iter::FusedIterator;
 
+use croner::Cron;
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,6 +19,7 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Occurrences<'a> {
     schedule: &'a Schedule,
+    cron: Option<Cron>,
     until: Timestamp,
     /// What was given out last: several skipped times fire at one instant, which is given out once.
     last: Option<Timestamp>,
@@ -35,14 +37,14 @@ struct Position {
 impl<'a> Occurrences<'a> {
     pub(crate) fn new(schedule: &'a Schedule, after: Timestamp, until: Timestamp) -> Self {
         let position = if after < until { Position::after(schedule, after) } else { None };
-        Self { schedule, until, last: None, position }
+        Self { schedule, cron: position.and_then(|_| schedule.cron()), until, last: None, position }
     }
 
     /// The next wall-clock time that matches, as an instant, and where to look from then on.
     fn step(&self, position: Position) -> Option<(Timestamp, Position)> {
         let Position { mut stretch, mut from } = position;
         loop {
-            let civil = self.schedule.cron.find_next_occurrence(&from, true).ok()?;
+            let civil = self.cron.as_ref()?.find_next_occurrence(&from, true).ok()?;
             let at = stretch.instant(civil)?;
             match stretch.ends_at() {
                 Some(end) if end <= at && self.until < end => return None,
@@ -89,10 +91,11 @@ impl FusedIterator for Occurrences<'_> {}
 
 /// The last occurrence `t` with `after < t <= until`.
 pub(crate) fn latest(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+    let cron = schedule.cron()?;
     let mut stretch = Stretch::containing(&schedule.timezone, until);
     let mut from = stretch.civil(until);
     loop {
-        let civil = schedule.cron.find_previous_occurrence(&from, true).ok()?;
+        let civil = cron.find_previous_occurrence(&from, true).ok()?;
         if stretch.first_civil(schedule.kind).is_none_or(|first| first <= civil) {
             return stretch.instant(civil).filter(|at| after < *at);
         }

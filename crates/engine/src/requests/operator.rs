@@ -93,7 +93,7 @@ impl<C: Cloud> Engine<C> {
             return Ok(());
         }
         let now = self.ctx.now();
-        let job = match self.state.jobs.get(&id).cloned() {
+        let job = match self.state.jobs.get(id).cloned() {
             Some(job) => Some(job),
             None => self.ctx.ledger.job(id).await?,
         };

@@ -1,7 +1,7 @@
 //! Writing down what needs no call.
 
 use amikeep_cloud::Cloud;
-use amikeep_domain::fire::{Cursor, StartReason};
+use amikeep_domain::fire::{Cursor, Planned, StartReason};
 use amikeep_domain::job::{Job, JobEvent, JobKey};
 use amikeep_domain::plan::{FireAction, Matched};
 use amikeep_domain::policy::Enabled;
@@ -28,7 +28,7 @@ pub(crate) async fn cursor<C: Cloud>(ctx: &Context<C>, cursor: Cursor, reason: O
         }
         None => info!(%policy, %account, "policy {policy} is switched off and plans nothing more"),
     }
-    Report::Cursor(cursor)
+    Report::Cursor(Planned::new(cursor, ctx.policy_set()))
 }
 
 /// Fires, their jobs and the cursor, in one transaction of the ledger.
@@ -40,14 +40,15 @@ pub(crate) async fn fire<C: Cloud>(ctx: &Context<C>, action: FireAction) -> Repo
     log_fire(&action);
     match ctx.ledger.record_fire(&plan).await {
         Ok(recorded) => {
-            let fingerprint = ctx.policy_set().policies.get(&action.policy).map(|it| it.schedule.fingerprint());
-            let cursor = fingerprint.map(|fingerprint| Cursor {
+            let policy = ctx.policy_set().policies.get(&action.policy);
+            let cursor = policy.map(|policy| Cursor {
                 policy: action.policy.clone(),
                 account: action.account.clone(),
-                fingerprint,
+                fingerprint: policy.schedule.fingerprint().to_owned(),
                 planned_to: plan.planned_to,
                 enabled: Enabled::Yes,
             });
+            let cursor = cursor.map(|cursor| Planned::new(cursor, ctx.policy_set()));
             Report::Fired { policy: action.policy, account: action.account, cursor, jobs: recorded.jobs }
         }
         Err(error) => Report::LedgerFailed { jobs: Vec::new(), recording: Some(key), error },

@@ -40,7 +40,7 @@ fn a_fire_that_falls_into_a_pause_is_skipped_for_good() {
     assert_eq!(skipped.due.planned_to, at("2026-11-22T02:00:00Z"));
     assert!(skipped.matched.is_empty());
     // The pause ends, and the fire is behind the cursor.
-    world.cursors.get_mut(&(name(), account())).unwrap().planned_to = skipped.due.planned_to;
+    world.change_cursor(|cursor| cursor.planned_to = skipped.due.planned_to);
     world.pauses[0].ended_at = Some(at("2026-11-22T02:10:00Z"));
     world.now = at("2026-11-22T02:10:00Z");
     assert!(world.actions().is_empty());
@@ -77,7 +77,7 @@ fn a_fire_at_the_end_of_a_pause_runs() {
 #[test]
 fn fires_that_were_missed_in_a_pause_are_told_as_skipped_and_those_before_it_as_missed() {
     let mut world = World::due();
-    world.cursors.get_mut(&(name(), account())).unwrap().planned_to = at("2026-11-18T02:00:00Z");
+    world.change_cursor(|cursor| cursor.planned_to = at("2026-11-18T02:00:00Z"));
     // Down since the 18th, paused from the 18th on: all of the 19th to the 22nd.
     let all = fire(&paused_clone(&world, "2026-11-18T12:00:00Z", Some("2026-11-22T01:00:00Z")));
     assert_eq!((count(all.due.missed), count(all.due.skipped)), (0, 3));
