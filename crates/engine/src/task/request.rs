@@ -70,16 +70,17 @@ pub(crate) async fn request_admitted<C: Cloud>(
     ctx.ledger.record_event(&job, &event, ctx.now()).await
 }
 
-/// From here on the outcome counts as unknown until it is written down, whatever happens to this process.
+/// From here on the outcome counts as unknown until it is written down, whatever happens to this process. One commit for
+/// all of it: the call has its turn already, and a burst of them waits for the one disk.
 async fn record_intent<C: Cloud>(ctx: &Context<C>, job: Job, action: &RequestAction) -> Result<Job, LedgerError> {
-    let job = match job.state {
-        JobState::Queued { .. } => ctx.ledger.record_event(&job, &JobEvent::Started, ctx.now()).await?,
-        _ => job,
-    };
+    let now = ctx.now();
     let mut intent = action.intent.clone();
-    intent.recorded_at = ctx.now();
-    let event = JobEvent::Intended { class: action.class.clone(), intent };
-    ctx.ledger.record_event(&job, &event, ctx.now()).await
+    intent.recorded_at = now;
+    let intended = JobEvent::Intended { class: action.class.clone(), intent };
+    match job.state {
+        JobState::Queued { .. } => ctx.ledger.record_told(&job, &[(JobEvent::Started, now), (intended, now)]).await,
+        _ => ctx.ledger.record_event(&job, &intended, now).await,
+    }
 }
 
 /// The only call of `request_image`.
