@@ -17,7 +17,7 @@ use amikeep_domain::class::built_in;
 use amikeep_domain::id::AccountName;
 use amikeep_domain::job::StateName;
 use amikeep_domain::pattern::Pattern;
-use amikeep_domain::plan::Scope;
+use amikeep_domain::plan::{Plan, Scope};
 use amikeep_domain::policy::{AccountRules, Enabled, Policy, PolicySet, Selector, TagMatch};
 use amikeep_domain::schedule::Schedule;
 use amikeep_ec2_sim::{
@@ -27,6 +27,7 @@ use amikeep_engine::{Clock, Engine, Options, SeededRandom};
 use amikeep_ledger::{EngineLock, HistoryFilter, Holder, Ledger};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::figure::Samples;
 use crate::timer::WaveTimer;
 
 const WAVES: [u32; 3] = [100, 1_000, 10_000];
@@ -53,8 +54,10 @@ async fn main() {
     let is_wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
     for n in WAVES.into_iter().filter(|n| is_wanted(&n.to_string())) {
         let world = world(1, n);
-        run(&world, 1).await;
+        let ticks = run(&world, 1).await;
         tell_wave(&world, n);
+        figure::print(&format!("{n} instances: one tick, p50"), ticks.percentile_ms(50), "ms");
+        figure::print(&format!("{n} instances: one tick, p99"), ticks.percentile_ms(99), "ms");
     }
     if is_wanted("two-accounts") {
         tell_two_waves().await;
@@ -117,8 +120,8 @@ fn audit(world: &World, n: u32) {
     assert_eq!(asked.len(), n as usize, "an image was lost");
 }
 
-/// A night until everything is done.
-async fn run(world: &World, accounts: u32) {
+/// A night until everything is done, and how long each tick of it took, in real time.
+async fn run(world: &World, accounts: u32) -> Samples {
     let directory = tempfile::tempdir().expect("a directory for the ledger");
     let path = directory.path().join("amikeep.db");
     let holder = Holder { pid: std::process::id(), command: "bench".to_owned(), started_at: world.clock().now() };
@@ -137,25 +140,27 @@ async fn run(world: &World, accounts: u32) {
     let random = Arc::new(SeededRandom::new(1));
     let policy_set = Arc::new(policy_set(accounts));
     let engine = Engine::start(ledger.clone(), policy_set, clouds, clock, random, options).await;
-    let engine = drive(engine.expect("an engine"), world, &timer).await;
+    let mut ticks = Samples::default();
+    let engine = drive(engine.expect("an engine"), world, &timer, &mut ticks).await;
     drop(engine);
     let filter = HistoryFilter { state: Some(StateName::Succeeded), ..HistoryFilter::default() };
     assert!(!ledger.history(&filter, 1, None).await.expect("a page").rows.is_empty(), "no backup succeeded");
     ledger.close().await;
     drop(lock);
+    ticks
 }
 
 /// Ticks whenever something has ended, and moves time on when everything that is under way waits for it.
-async fn drive(mut engine: WaveEngine, world: &World, timer: &WaveTimer) -> WaveEngine {
+async fn drive(mut engine: WaveEngine, world: &World, timer: &WaveTimer, ticks: &mut Samples) -> WaveEngine {
     let until = parsed::<Timestamp>(DUE_AT) + SignedDuration::from_hours(6);
     let mut began = false;
-    let mut plan = engine.tick().await.expect("a ledger that works");
+    let mut plan = tick(&mut engine, ticks).await;
     loop {
         if timer.waiting() < engine.under_way() {
             tokio::select! {
                 ended = engine.take_ended_effects() => {
                     ended.expect("a ledger that works");
-                    plan = engine.tick().await.expect("a ledger that works");
+                    plan = tick(&mut engine, ticks).await;
                 }
                 () = timer.changed() => {}
             }
@@ -169,9 +174,15 @@ async fn drive(mut engine: WaveEngine, world: &World, timer: &WaveTimer) -> Wave
         assert!(next < until, "the wave does not end");
         timer.move_to(next.max(world.clock().now()));
         if plan.wake_at.is_some_and(|at| at <= next) {
-            plan = engine.tick().await.expect("a ledger that works");
+            plan = tick(&mut engine, ticks).await;
         }
     }
+}
+
+async fn tick(engine: &mut WaveEngine, ticks: &mut Samples) -> Plan {
+    let (plan, took) = figure::time(engine.tick()).await;
+    ticks.push(took);
+    plan.expect("a ledger that works")
 }
 
 fn world(accounts: u32, n: u32) -> World {
