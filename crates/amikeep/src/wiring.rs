@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use amikeep_cloud::{Paced, Pacers};
+use amikeep_cloud::{Action, Paced, Pacers};
 use amikeep_cloud_aws::{AwsAccount, AwsCloud};
 use amikeep_config::{Account, Config};
-use amikeep_domain::id::{AccountName, Owner};
+use amikeep_domain::id::{AccountId, AccountName, Owner, Region};
 use amikeep_domain::plan::Scope;
 use amikeep_engine::{Engine, EngineError, OsRandom, SteadyTimer, SystemClock};
 use amikeep_ledger::{EngineLock, Holder, Ledger, LockError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::error;
 
 use crate::ctx::NOT_FOR_ALL;
@@ -94,6 +95,20 @@ pub(crate) async fn start_engine(
     let options = amikeep_engine::Options { jobs_max: config.daemon.max_concurrent_jobs, scope, host };
     let policy_set = Arc::new(config.policy_set.clone());
     Engine::start(ledger, policy_set, clouds, Arc::new(SystemClock), Arc::new(OsRandom::default()), options).await
+}
+
+/// Tells the pacers which images a run before this one has asked for, as the ledger knows it: a restart in the middle of a
+/// wave must not begin with another burst.
+pub(crate) fn recall_requests(pacers: &Pacers<SteadyTimer>, engine: &Engine<Connection>, now: Timestamp) {
+    let mut ages: BTreeMap<(&AccountId, &Region), Vec<Duration>> = BTreeMap::new();
+    for job in engine.open_jobs() {
+        let Some(intent) = &job.intent else { continue };
+        let age = now.duration_since(intent.recorded_at).max(SignedDuration::ZERO).unsigned_abs();
+        ages.entry((&job.key.account, &job.key.region)).or_default().push(age);
+    }
+    for ((account, region), ages) in ages {
+        pacers.of(account, region).recall(Action::CreateImage, ages);
+    }
 }
 
 #[cfg(test)]

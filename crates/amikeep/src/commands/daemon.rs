@@ -173,6 +173,7 @@ async fn serve(
     let pacers = wiring::pacers();
     let clouds = wiring::connect(&config, &pacers).await;
     let engine = wiring::start_engine(&config, ledger.clone(), clouds.clone(), Scope::Everything).await?;
+    wiring::recall_requests(&pacers, &engine, ctx.now());
     let engine = engine.keeping_ledger_backups(config.daemon.ledger_backups);
     let (control, receiver) = mpsc::channel(1);
     let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
