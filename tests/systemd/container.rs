@@ -30,6 +30,13 @@ pub(crate) struct Container {
     _place: TempDir,
 }
 
+/// What the container may do with a path of the machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bind {
+    ToRead,
+    ToWrite,
+}
+
 /// What a command printed, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -40,7 +47,7 @@ pub(crate) struct Ran {
 
 impl Container {
     /// Boots it, with these paths of the machine to be seen in it, and waits until its systemd has started everything.
-    pub(crate) async fn boot(binds: &[(&Path, &str)]) -> Self {
+    pub(crate) async fn boot(binds: &[(Bind, &Path, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
         let (place, console) = (dir.path().join("place"), dir.path().join("console.log"));
         fs::create_dir(&place).unwrap();
@@ -144,7 +151,7 @@ impl Drop for Container {
     }
 }
 
-fn command(place: &Path, binds: &[(&Path, &str)]) -> Command {
+fn command(place: &Path, binds: &[(Bind, &Path, &str)]) -> Command {
     let mut command = if is_booted_with_systemd() {
         let mut command = Command::new("systemd-run");
         command.args(["--scope", "--quiet", "--property", "Delegate=yes", "--", "setpriv"]);
@@ -155,8 +162,14 @@ fn command(place: &Path, binds: &[(&Path, &str)]) -> Command {
     command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]);
     command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", BOOT]);
     command.arg(place).arg(format!("--machine=amikeep-test-{}", std::process::id()));
-    for (path, inside) in binds {
-        command.arg(format!("--bind-ro={}:{inside}", path.display()));
+    // Without it systemd-nspawn refuses the calls that lock memory, whatever the limit of a unit says.
+    command.arg("--capability=CAP_IPC_LOCK");
+    for (bind, path, inside) in binds {
+        let option = match bind {
+            Bind::ToRead => "--bind-ro",
+            Bind::ToWrite => "--bind",
+        };
+        command.arg(format!("{option}={}:{inside}", path.display()));
     }
     command
 }

@@ -7,16 +7,21 @@ use amikeep_ec2_sim::{ImageDuration, InstanceSpec, SimClock, World, access_key_i
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::container::{Container, Ran};
+use crate::container::{Bind, Container, Ran};
+use crate::disk::Disk;
 use crate::page;
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-central-1";
 const CONFIG: &str = "/etc/amikeep/amikeep.toml";
 /// Where the container sees the sources, and the program that was built from them.
-const SOURCES: &str = "/mnt/sources";
+pub(crate) const SOURCES: &str = "/mnt/sources";
 const BUILT: &str = "/mnt/amikeep";
+/// Where it sees a file system of its own, which may be frozen.
+pub(crate) const DATA: &str = "/mnt/data";
 
+/// The instance, which this host is.
+pub(crate) const INSTANCE: &str = "i-00000000000000001";
 /// A policy that comes every other second, in the form with seconds.
 pub(crate) const OFTEN: &str = "*/2 * * * * *";
 /// A policy that does not come while the test runs.
@@ -25,6 +30,8 @@ pub(crate) const NEVER_NOW: &str = "0 0 29 2 *";
 pub(crate) struct Host {
     pub(crate) container: Container,
     server: Server,
+    /// Put away last.
+    _disk: Disk,
 }
 
 impl Host {
@@ -32,8 +39,12 @@ impl Host {
         let server = Server::start(world()).await.unwrap();
         let sources = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize().unwrap();
         let built = Path::new(env!("CARGO_BIN_EXE_amikeep"));
-        let container = Container::boot(&[(&sources, SOURCES), (built, BUILT)]).await;
-        Self { container, server }
+        let disk = Disk::new();
+        let data = disk.mount();
+        let binds =
+            [(Bind::ToRead, &*sources, SOURCES), (Bind::ToRead, built, BUILT), (Bind::ToWrite, data.as_path(), DATA)];
+        let container = Container::boot(&binds).await;
+        Self { container, server, _disk: disk }
     }
 
     /// Does what a block of the install page says.
@@ -49,13 +60,24 @@ impl Host {
 
     /// Writes the configuration anew, with one policy for each of these schedules.
     pub(crate) fn configure(&self, schedules: &[&str]) {
+        self.configure_with(
+            &schedules.iter().enumerate().map(|(n, it)| policy(n, "stateless", it)).collect::<String>(),
+        );
+    }
+
+    /// Writes it anew with a policy that never comes by itself, of a class that is held still by this freeze.
+    pub(crate) fn configure_freeze(&self, freeze: &str) {
+        let policy = policy(0, "critical", NEVER_NOW);
+        self.configure_with(&format!("{policy}\n[classes.critical]\nfreeze = \"data\"\n[freezes.data]\n{freeze}\n"));
+    }
+
+    fn configure_with(&self, policies: &str) {
         let daemon = format!(
             "[daemon]\nowner = \"boot\"\nlisten = \"\"\n\n[accounts.default]\nregion = \"{REGION}\"\n\
              endpoint_url = \"{}\"\nvisibility_lag = \"2s\"\n",
             self.server.url()
         );
-        let policies = schedules.iter().enumerate().map(|(n, schedule)| policy(n, schedule));
-        self.container.write(CONFIG, &std::iter::once(daemon).chain(policies).collect::<String>());
+        self.container.write(CONFIG, &format!("{daemon}{policies}"));
     }
 
     /// Adds a mistake to the configuration.
@@ -105,9 +127,9 @@ pub(crate) fn message(line: &Value) -> &str {
     line["MESSAGE"].as_str().unwrap_or_default()
 }
 
-fn policy(n: usize, schedule: &str) -> String {
+fn policy(n: usize, class: &str, schedule: &str) -> String {
     format!(
-        "\n[policies.p{n}]\naccount = \"default\"\nclass = \"stateless\"\nschedule = \"{schedule}\"\n\
+        "\n[policies.p{n}]\naccount = \"default\"\nclass = \"{class}\"\nschedule = \"{schedule}\"\n\
          select = {{ tags = {{ Env = \"prod\" }} }}\nkeep = {{ last = 3 }}\n"
     )
 }
@@ -115,7 +137,7 @@ fn policy(n: usize, schedule: &str) -> String {
 /// In real time: an instance whose images take a second.
 fn world() -> World {
     let moment = SignedDuration::from_millis(100);
-    let instance = InstanceSpec::new(format!("i-{:017x}", 1)).tag("Env", "prod").volume("/dev/xvda", 8);
+    let instance = InstanceSpec::new(INSTANCE).tag("Env", "prod").volume("/dev/xvda", 8);
     let world = World::builder()
         .clock(SimClock::wall(1.0))
         .image_duration(ImageDuration::Fixed(SignedDuration::from_secs(1)))

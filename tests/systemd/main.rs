@@ -8,6 +8,8 @@
 #[path = "../alone.rs"]
 mod alone;
 mod container;
+mod disk;
+mod holding;
 mod host;
 mod install;
 mod life;
@@ -37,6 +39,9 @@ async fn the_service_does_what_the_install_page_says() {
     life::a_daemon_that_hangs_is_ended_by_the_watchdog_and_started_again(&host).await;
     life::a_stop_is_clean_though_an_image_is_under_way(&host).await;
     life::a_broken_file_at_the_start_is_final(&host);
+
+    holding::it_freezes_this_host_with_the_drop_in_for_it(&host);
+    holding::what_a_killed_daemon_froze_by_a_command_is_thawed_before_its_guard_is_ended(&host).await;
 
     install::the_page_upgrades_it(&host);
     install::the_page_removes_it_and_leaves_ledger_and_configuration(&host);
