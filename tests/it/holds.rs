@@ -263,6 +263,39 @@ async fn the_daemon_tries_to_thaw_what_a_hold_left_until_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_thaw_settles_what_was_left_of_the_same_instance_and_of_no_other() {
+    // One command for all instances, which are told apart by the environment alone. Like `fsfreeze --unfreeze` it fails
+    // where nothing is frozen, as after the first freeze of all.
+    let freeze = "test -e DIR/first || exec touch DIR/first; touch DIR/frozen-$1";
+    let thaw = "rm DIR/frozen-$AMIKEEP_INSTANCE_ID";
+    let held = Held::new(world().instance(spec(2)), "no-reboot", freeze, thaw, "").await;
+    let (first, _) = held.backup().await;
+    assert_eq!(may_be_frozen(&held, &first).await.len(), 1);
+    let other = held.site.run(&["backup", &instance_id(2), "--format", "json"]).await;
+    assert_eq!(other.json()["jobs"][0]["grade"], "filesystem", "{other:?}");
+    assert_eq!(may_be_frozen(&held, &first).await.len(), 1, "that was another instance");
+    let (again, _) = held.backup().await;
+    assert_eq!(again["grade"], "filesystem", "{again:#}");
+    assert_eq!(may_be_frozen(&held, &first).await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_tried_again_forgets_nothing_that_it_left_frozen() {
+    // Thawing fails, and later on so does the command before the hold: then nothing is frozen, and something still is.
+    let more = "pre = [[\"/bin/sh\", \"-c\", \"test ! -e DIR/down\"]]";
+    let throttled = world().fault(Fault::on(Action::CreateImage, FaultOutcome::Throttle));
+    let held =
+        Held::new(throttled, "no-reboot", "touch DIR/down; echo frozen >> DIR/held", THAW_UNLESS_DOWN, more).await;
+    let (job, ran) = held.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str(), held.lines().len()), (0, Some("crash"), 1), "{job:#}");
+    assert_eq!(job["mode"]["done"], "no-reboot", "the second try took no freeze: {job:#}");
+    assert_eq!(may_be_frozen(&held, &job).await.len(), 1);
+    let events = held.events(&job).await;
+    let not_held = events.iter().find(|(event, _)| event == "not-held").unwrap();
+    assert!(not_held.1.contains("an earlier hold of this job could not be thawed"), "{events:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_says_that_what_was_left_is_thawed() {
     let held = Held::new(world(), "no-reboot", FREEZE, "exit 1", "").await;
     let (job, _) = held.backup().await;

@@ -76,6 +76,16 @@ async fn recover_hold(
     Some(undone)
 }
 
+/// Tries again to thaw what an earlier hold of this job left, whose turn it is with its instance. Says what is left still.
+pub(crate) async fn thaw_left_by<C: Cloud>(ctx: &Context<C>, job: JobId) -> Result<Option<LeftFrozen>, LedgerError> {
+    let holds = ctx.ledger.open_holds().await?;
+    let Some((_, record)) = holds.into_iter().find(|(of, record)| *of == job && !record.left.is_empty()) else {
+        return Ok(None);
+    };
+    let undone = recover_hold(&ctx.ledger, &*ctx.clock, &ctx.host, job, record.clone()).await;
+    Ok(undone.map_or(record.left, |undone| undone.left).into_iter().next())
+}
+
 /// Tries again to thaw what holds left that are over, but for instances that are held still at this moment. Says what is
 /// left, for people.
 pub(crate) async fn thaw_left<C: Cloud>(ctx: &Context<C>) -> Result<Vec<String>, LedgerError> {

@@ -105,7 +105,9 @@ fn hold_and_let_go(freeze: &Freeze, clock: &Arc<dyn Clock>, app: Prepared, holde
     };
     let released = release(app);
     told.locked = is_locked.then(|| signed(Moment::now().since(began)));
-    told.problem = told.problem.take().or(end.doubt).or(released.err());
+    // What may still be frozen comes first, with the command that ends it: nobody else knows of a rehearsal.
+    let left = end.left_frozen.first().map(ToString::to_string);
+    told.problem = left.or(told.problem.take()).or(end.doubt).or(released.err());
     (told.mounts, told.stall) = (end.mounts, end.stall);
     for (event, at) in end.steps {
         if let JobEvent::HoldStep { step, detail } = event {

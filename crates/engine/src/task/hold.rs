@@ -25,7 +25,7 @@ use jiff::SignedDuration;
 use tracing::warn;
 
 use crate::context::Context;
-use crate::hold::recover::tell_left;
+use crate::hold::recover::{tell_left, thaw_left_by};
 use crate::hold::told::{Told, step};
 use crate::judge::judge_request;
 use crate::task::hold::capture::{Captured, Parts, capture};
@@ -45,6 +45,11 @@ pub(crate) async fn request_held<C: Cloud>(
     let job = record_holding(ctx, job, &order).await?;
     // Not while what an earlier hold of it left is being thawed.
     let _turn = ctx.turns.wait(&job.key.instance).await;
+    if let Some(left) = thaw_left_by(ctx, job.id).await? {
+        // Its record must stay, and the next hold of this job would replace it.
+        let why = format!("an earlier hold of this job could not be thawed: {left}");
+        return not_held(ctx, job, action, &order, Broken { why, told: Vec::new(), after: After::AsBefore }).await;
+    }
     let Prepared { ready, record, volumes, known } = match prepare(ctx, &job, &action, &order).await? {
         Ok(prepared) => prepared,
         Err(Unprepared::Anew(reason)) => return decide_anew(ctx, &job, reason).await,
@@ -84,6 +89,8 @@ struct Broken {
 
 /// How things stand when a hold is over.
 enum After {
+    /// An earlier hold left something, and nothing was done since.
+    AsBefore,
     /// Nothing was frozen.
     NothingFrozen,
     /// All of this is thawed.
@@ -197,9 +204,10 @@ async fn finish<C: Cloud>(
 /// The hold is over and its commands after it have run. What may still be frozen stays on record.
 async fn settle<C: Cloud>(ctx: &Context<C>, job: &Job, after: After) -> Result<(), LedgerError> {
     match after {
+        After::AsBefore => Ok(()),
         After::NothingFrozen => ctx.ledger.settle_hold(job.id).await,
         After::Thawed(record) => {
-            settle_older(ctx, &record).await?;
+            settle_older(ctx, job, &record).await?;
             ctx.ledger.settle_hold(job.id).await
         }
         After::Left(record) => {
@@ -209,14 +217,17 @@ async fn settle<C: Cloud>(ctx: &Context<C>, job: &Job, after: After) -> Result<(
     }
 }
 
-/// A command that thawed has thawed whatever it could not thaw before.
-async fn settle_older<C: Cloud>(ctx: &Context<C>, thawed: &HoldRecord) -> Result<(), LedgerError> {
+/// A command that thawed an instance has thawed whatever it could not thaw before.
+async fn settle_older<C: Cloud>(ctx: &Context<C>, job: &Job, thawed: &HoldRecord) -> Result<(), LedgerError> {
     if thawed.thaw.is_none() {
         return Ok(());
     }
-    for (job, record) in ctx.ledger.open_holds().await? {
-        if !record.left.is_empty() && record.thaw == thawed.thaw && record.freeze == thawed.freeze {
-            ctx.ledger.settle_hold(job).await?;
+    for (older, record) in ctx.ledger.open_holds().await? {
+        let is_same = record.thaw == thawed.thaw && record.freeze == thawed.freeze;
+        // One command can be for many instances, which only the facts tell apart.
+        let instance = ctx.ledger.job(older).await?.map(|older| older.key.instance);
+        if !record.left.is_empty() && is_same && instance.as_ref() == Some(&job.key.instance) {
+            ctx.ledger.settle_hold(older).await?;
         }
     }
     Ok(())
