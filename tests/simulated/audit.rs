@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use amikeep_domain::id::ImageId;
 use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::tags;
-use amikeep_ec2_sim::{ImageRecord, ImageState, RebootCause, Resource};
+use amikeep_ec2_sim::{ImageRecord, ImageState, RebootCause, Resource, ResourceRecord};
 use amikeep_ledger::{ImageRow, ImageRowState};
 use jiff::Timestamp;
 
@@ -58,8 +58,12 @@ async fn audit_job(house: &House, job: &Job, images: &[ImageRecord], failed: &BT
         assert!(job.intent.is_some(), "{images:?} was asked for without an intent of job {id}");
     }
     if let JobState::Succeeded { image, .. } = &job.state {
-        let made = images.iter().find(|it| it.id == image.image).expect("a succeeded job has its image");
-        if tag(made, tags::GRADE) != Some(image.grade.as_str()) {
+        // Those that were registered from snapshots are told by their tags alone.
+        let of_image = |it: &ResourceRecord| it.resource == Resource::Image(image.image.clone());
+        let resources = house.world.resources();
+        let made = resources.into_iter().find(of_image).expect("a succeeded job has its image");
+        assert_eq!(made.tags.get(tags::JOB), Some(&id.to_string()), "{made:?}");
+        if made.tags.get(tags::GRADE).map(String::as_str) != Some(image.grade.as_str()) {
             // What EC2 refused for good is told instead.
             let events = house.reader().await.events(id).await.unwrap();
             let graded = events.iter().find(|event| event.event == "graded").unwrap();

@@ -31,7 +31,7 @@ impl Counts {
                 CallOutcome::CutInBody => self.add("faults: answer cut in its body", 1),
                 CallOutcome::LostBeforeEffect => self.add("faults: request lost", 1),
                 CallOutcome::LostAfterEffect => self.add("faults: answer lost", 1),
-                CallOutcome::Hung => self.add("faults: hung call", 1),
+                CallOutcome::Hung | CallOutcome::HungAfterEffect => self.add("faults: hung call", 1),
                 CallOutcome::Garbage => self.add("faults: HTML for an answer", 1),
             }
         }

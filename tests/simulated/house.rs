@@ -18,7 +18,7 @@ use amikeep_ec2_sim::{
     CreateImage, Delivery, ImageDuration, InstanceSpec, Invocation, NewTag, Place, Reboot, Request as Ec2Request,
     RequestLimits, SimClock, SimCloud, TagSpecification, World, WorldBuilder, default_identity,
 };
-use amikeep_engine::{Clock, Engine, Options, SeededRandom};
+use amikeep_engine::{Clock, Engine, Host, NoHost, Options, SeededRandom};
 use amikeep_ledger::{EngineLock, HistoryFilter, Holder, ImageRow, Ledger, Request, RequestKind, RequestStatus};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -120,6 +120,8 @@ pub(crate) struct House {
     /// What was sent to EC2 and not yet answered.
     pub(crate) sent: TaskTracker,
     random: Arc<SeededRandom>,
+    /// The machine that instances are held still from.
+    pub(crate) host: Arc<dyn Host>,
     _dir: TempDir,
 }
 
@@ -149,6 +151,7 @@ impl House {
             reader: OnceCell::new(),
             sent: TaskTracker::new(),
             random,
+            host: Arc::new(NoHost),
             _dir: dir,
         }
     }
@@ -230,6 +233,7 @@ impl House {
         let clock = self.clock();
         let random = Arc::clone(&self.random);
         let policy_set = Arc::new(self.policy_set.clone());
+        let options = Options { host: Arc::clone(&self.host), ..options };
         Engine::start(ledger, policy_set, clouds, clock, random, options).await.unwrap()
     }
 

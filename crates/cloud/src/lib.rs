@@ -10,9 +10,10 @@ mod error;
 mod pacer;
 mod port;
 
-pub use capture::{
-    Billing, ImageAttributes, InstanceStoreDevice, PLAIN_LINUX, Registration, SnapshotsRequest, VolumeAttributes,
+pub use amikeep_domain::image_attributes::{
+    Billing, ImageAttributes, InstanceStoreDevice, PLAIN_LINUX, VolumeAttributes,
 };
+pub use capture::{Registration, SnapshotsRequest};
 pub use command::{
     CommandId, CommandOutput, CommandRequest, CommandState, DELIVERY_FOR_MIN, REBOOT_EXIT_CODE, SeenAgent,
 };

@@ -5,12 +5,13 @@ use std::fmt;
 use std::future::Future;
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, JobId, SnapshotId, VolumeId};
+use amikeep_domain::image_attributes::ImageAttributes;
 use amikeep_domain::image_name::ImageName;
 use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
-use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
+use crate::capture::{Registration, SnapshotsRequest};
 use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
 use crate::pacer::Limits;

@@ -15,7 +15,7 @@ use crate::id::{ClassName, FreezeName};
 use crate::instance::{CLASS_TAG, Hibernation, Instance, InstanceState, RootDevice};
 use crate::policy::{Policy, StartWindow, saturating_add};
 
-pub use crate::decision::hold::{HoldOrder, NotHeld, decide_not_held, freeze_unproved};
+pub use crate::decision::hold::{HoldOrder, NotHeld, decide_not_held, decide_unfit, freeze_unproved};
 
 /// Without a window of its own, a reboot that would start later than this after its time is blocked: nobody wants
 /// last night's reboot at noon.

@@ -326,6 +326,12 @@ impl Held {
         if is_held && started_at.is_none_or(|at| self.covers(at)) { self.grade } else { Grade::Crash }
     }
 
+    /// Whether a moment of EC2's clock lies in the hold for certain, as far as two clocks can be compared. The request was
+    /// sent when everything stood still, so nothing of it can have begun before; what has to be certain is the end.
+    pub fn surely_covers(&self, at: Timestamp) -> bool {
+        self.covers(at) && self.held_until.is_some_and(|until| START_TOLERANCE <= until.duration_since(at))
+    }
+
     /// Whether a moment of EC2's clock lies in the hold, as far as two clocks can be compared.
     pub fn covers(&self, at: Timestamp) -> bool {
         let (Some(from), Some(until)) = (self.held_from, self.held_until) else { return false };
@@ -367,6 +373,21 @@ mod tests {
         }
         // Without the permission to see start times, what was seen is all there is.
         assert_eq!(held().grade_of(&volume, None), Grade::Filesystem);
+    }
+
+    #[test]
+    fn what_was_not_seen_in_time_counts_only_if_no_clock_can_be_wrong_enough() {
+        let held = Held { held_until: Some(at("2026-11-22T02:00:20Z")), ..held() };
+        for (started_at, want) in [
+            ("2026-11-22T02:00:07Z", false),
+            ("2026-11-22T02:00:10Z", true),
+            ("2026-11-22T02:00:18Z", true),
+            ("2026-11-22T02:00:18.001Z", false),
+            ("2026-11-22T02:00:21Z", false),
+        ] {
+            assert_eq!(held.surely_covers(at(started_at)), want, "{started_at}");
+        }
+        assert!(!Held { held_until: None, ..held }.surely_covers(at("2026-11-22T02:00:10Z")));
     }
 
     #[test]

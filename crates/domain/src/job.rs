@@ -9,8 +9,9 @@ mod event;
 mod state;
 
 pub use event::{HoldStep, IllegalTransition, JobEvent};
-pub use state::{Capturing, JobState, OfflineProof, Pending, StateName, UnknownState};
+pub use state::{Capturing, JobState, OfflineProof, Pending, StateName, Taken, TakenStep, UnknownState};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +23,7 @@ use crate::id::{
     AccountId, AccountName, ClassName, FreezeName, ImageId, InstanceId, JobId, PolicyName, Region, RequestId,
 };
 use crate::id::{SnapshotId, VolumeId};
+use crate::image_attributes::ImageAttributes;
 use crate::image_name::{ImageName, ImageNumber};
 use crate::instance::AttachedVolume;
 use crate::policy::StartWindow;
@@ -126,8 +128,20 @@ pub struct Intent {
     pub deadline: SignedDuration,
     /// What is to be held still meanwhile, in mode freeze.
     pub hold: Option<IntendedHold>,
+    /// What the image will be registered with, where its snapshots are taken first; none where `CreateImage` takes it.
+    pub registration: Option<Box<IntendedRegistration>>,
     /// When the intent was committed.
     pub recorded_at: Timestamp,
+}
+
+/// What an image is registered with once its snapshots are completed, as it was before anything was held still. By then the
+/// instance may be gone and the policy another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntendedRegistration {
+    /// What the instance had.
+    pub attributes: ImageAttributes,
+    /// The tags of the image.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// What is to be held still while EC2 is asked.

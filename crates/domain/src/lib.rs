@@ -10,6 +10,7 @@ pub mod fire;
 pub mod freeze;
 pub mod grade;
 pub mod id;
+pub mod image_attributes;
 pub mod image_name;
 pub mod instance;
 pub mod jitter;

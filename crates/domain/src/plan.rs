@@ -10,6 +10,7 @@ mod observe;
 mod open;
 mod prunes;
 mod room;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,9 @@ pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// The most ids in one question to EC2: the values that one filter takes.
 pub const BATCH_MAX: usize = 200;
+
+/// The most jobs whose snapshots are looked up by tag in one action: a question for each of them.
+pub const SETS_MAX: usize = 10;
 
 /// The most images that are looked at together. A question takes [`BATCH_MAX`] of them; what becomes ready at about the
 /// same time shares the questions about its snapshots and the call that writes its grade.
@@ -149,6 +153,10 @@ pub enum Reading {
     Instances,
     /// Images by name.
     Names,
+    /// Snapshots by the job that they carry.
+    Sets,
+    /// Snapshots that images are to be registered from.
+    Copies,
     /// Images by id, with their snapshots.
     Images,
     /// Writing grades.
@@ -196,6 +204,27 @@ pub enum Action {
         account: AccountName,
         /// At most [`BATCH_MAX`].
         jobs: Vec<JobId>,
+    },
+    /// Look snapshots up by the job that they carry, to settle an unknown outcome.
+    LookUpSets {
+        /// The account.
+        account: AccountName,
+        /// At most [`SETS_MAX`].
+        jobs: Vec<JobId>,
+    },
+    /// See how far snapshots are that images are to be registered from.
+    PollSnapshots {
+        /// The account.
+        account: AccountName,
+        /// At most [`BATCH_MAX`].
+        jobs: Vec<JobId>,
+    },
+    /// Commit the intent, then register the image.
+    RegisterImage {
+        /// The account.
+        account: AccountName,
+        /// The job.
+        job: JobId,
     },
     /// See how far images are.
     PollImages {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::class::Consistency;
 use crate::id::{ClassName, InstanceId, JobId, Owner};
 use crate::instance::Instance;
+use crate::job::JobKey;
 use crate::policy::Policy;
 
 /// Whose image it is.
@@ -79,6 +80,12 @@ pub fn for_image(identity: &Identity<'_>, policy: &Policy, instance: &Instance) 
     ];
     tags.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
     tags
+}
+
+/// The description of each snapshot that amikeep asks for by itself: what ties it to its job beside the tags, since a copy has
+/// the tags and another description.
+pub fn snapshot_description(key: &JobKey) -> String {
+    format!("amikeep: {} of {} at {}, for an image", key.policy, key.instance, key.scheduled_at)
 }
 
 fn clip(value: &str) -> String {

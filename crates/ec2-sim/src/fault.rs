@@ -23,6 +23,8 @@ pub enum FaultOutcome {
     CutInBody,
     /// No answer ever comes, and nothing is done.
     Hang,
+    /// No answer ever comes, and it is done.
+    HangAfterEffect,
     /// Status 200 with a page of HTML, as broken proxies send; nothing is done.
     Garbage,
 }

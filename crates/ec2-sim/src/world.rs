@@ -248,6 +248,13 @@ impl State {
             }
             Some(FaultOutcome::LostBeforeEffect) => (Delivery::Cut, CallOutcome::LostBeforeEffect),
             Some(FaultOutcome::Hang) => (Delivery::Hang, CallOutcome::Hung),
+            Some(FaultOutcome::HangAfterEffect) => {
+                let outcome = match self.perform(invocation, place, now) {
+                    Ok(_) => CallOutcome::HungAfterEffect,
+                    Err(_) => CallOutcome::Hung,
+                };
+                (Delivery::Hang, outcome)
+            }
             Some(FaultOutcome::Garbage) => (Delivery::Garbage, CallOutcome::Garbage),
         }
     }

@@ -309,52 +309,28 @@ impl<C: Cloud> Engine<C> {
     /// Marks what the action occupies; `None` if it is occupied.
     fn claim(&mut self, action: &Action) -> Option<Claim> {
         let mut claim = Claim::default();
-        let reading = match action {
-            Action::ObserveIdentity { account } => Some((account, Reading::Identity)),
-            Action::ObserveInventory { account } => Some((account, Reading::Inventory)),
-            Action::ObserveInstances { account, .. } => Some((account, Reading::Instances)),
-            Action::LookUpNames { account, jobs } => {
-                claim.jobs.clone_from(jobs);
-                Some((account, Reading::Names))
-            }
-            Action::PollImages { account, jobs } => {
-                claim.jobs.clone_from(jobs);
-                Some((account, Reading::Images))
-            }
-            Action::WriteGrades { account, jobs, .. } => {
-                claim.jobs.clone_from(jobs);
-                Some((account, Reading::Grades))
-            }
+        let reading = reading_of(action);
+        match action {
+            Action::LookUpNames { jobs, .. }
+            | Action::LookUpSets { jobs, .. }
+            | Action::PollSnapshots { jobs, .. }
+            | Action::PollImages { jobs, .. }
+            | Action::WriteGrades { jobs, .. } => claim.jobs.clone_from(jobs),
             Action::RecordCursor { cursor, .. } => {
                 claim.recording = Some((cursor.policy.clone(), cursor.account.clone()));
-                None
             }
-            Action::RecordFire(fire) => {
-                claim.recording = Some((fire.policy.clone(), fire.account.clone()));
-                None
-            }
-            Action::RequestImage(request) => {
-                claim.jobs.push(request.job);
-                None
-            }
-            Action::Record { job, .. } => {
-                claim.jobs.push(*job);
-                None
-            }
+            Action::RecordFire(fire) => claim.recording = Some((fire.policy.clone(), fire.account.clone())),
+            Action::RequestImage(request) => claim.jobs.push(request.job),
+            Action::RegisterImage { job, .. } | Action::Record { job, .. } => claim.jobs.push(*job),
             Action::Prune(prune) => {
                 claim.pruning = prune.accounts.keys().cloned().collect();
                 claim.request = prune.request;
-                None
             }
-            Action::RetireImages { account, deletions } => {
+            Action::RetireImages { deletions, .. } | Action::DeleteSnapshots { deletions, .. } => {
                 claim.deletions.clone_from(deletions);
-                Some((account, Reading::Retiring))
             }
-            Action::DeleteSnapshots { account, deletions } => {
-                claim.deletions.clone_from(deletions);
-                Some((account, Reading::Snapshots))
-            }
-        };
+            Action::ObserveIdentity { .. } | Action::ObserveInventory { .. } | Action::ObserveInstances { .. } => {}
+        }
         if claim.recording.as_ref().is_some_and(|key| self.state.recording.contains(key))
             || claim.jobs.iter().any(|job| self.state.busy.contains(job))
             || claim.deletions.iter().any(|deletion| self.state.busy_deletions.contains(deletion))
@@ -452,5 +428,27 @@ impl<C: Cloud> Engine<C> {
             }
         }
         Ok(())
+    }
+}
+
+/// The kind of reading that an action is, of which one is under way per account.
+fn reading_of(action: &Action) -> Option<(&AccountName, Reading)> {
+    match action {
+        Action::ObserveIdentity { account } => Some((account, Reading::Identity)),
+        Action::ObserveInventory { account } => Some((account, Reading::Inventory)),
+        Action::ObserveInstances { account, .. } => Some((account, Reading::Instances)),
+        Action::LookUpNames { account, .. } => Some((account, Reading::Names)),
+        Action::LookUpSets { account, .. } => Some((account, Reading::Sets)),
+        Action::PollSnapshots { account, .. } => Some((account, Reading::Copies)),
+        Action::PollImages { account, .. } => Some((account, Reading::Images)),
+        Action::WriteGrades { account, .. } => Some((account, Reading::Grades)),
+        Action::RetireImages { account, .. } => Some((account, Reading::Retiring)),
+        Action::DeleteSnapshots { account, .. } => Some((account, Reading::Snapshots)),
+        Action::RecordCursor { .. }
+        | Action::RecordFire(_)
+        | Action::RequestImage(_)
+        | Action::RegisterImage { .. }
+        | Action::Prune(_)
+        | Action::Record { .. } => None,
     }
 }

@@ -3,12 +3,16 @@
 mod deletion;
 mod image;
 mod look_up;
+mod registration;
 mod request;
+mod sets;
 
-pub(crate) use deletion::{after_look, judge_retired, judge_snapshots};
+pub(crate) use deletion::{after_look, after_look_at_set, judge_retired, judge_snapshots};
 pub(crate) use image::{IMAGES_PER_JOB_MAX, ImageVerdict, finish, judge_image, offline_holds};
 pub(crate) use look_up::judge_look_up;
-pub(crate) use request::judge_request;
+pub(crate) use registration::judge_registration;
+pub(crate) use request::{judge_request, judge_request_of_snapshots};
+pub(crate) use sets::{SetVerdict, judge_copies, judge_set};
 
 use amikeep_domain::id::JobId;
 use amikeep_domain::jitter::stable_hash;

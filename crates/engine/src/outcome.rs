@@ -39,8 +39,11 @@ pub(crate) fn log_outcome(job: &Job) {
 
 /// `before` is the deletion as it was before the event.
 pub(crate) fn log_deletion(before: &Deletion, event: &DeletionEvent) {
-    let (image, policy, instance) = (&before.image, &before.policy, &before.instance);
+    let (image, policy, instance) = (before.what(), &before.policy, &before.instance);
     let (word, detail) = (event.as_str(), event.detail());
+    if before.image.is_none() {
+        return log_set_deletion(before, event);
+    }
     match event {
         DeletionEvent::SnapshotsChecked { left, .. } if left.is_empty() => info!(
             image_id = %image, job_id = %before.job, policy = %policy, instance_id = %instance, state = "deleted",
@@ -65,5 +68,22 @@ pub(crate) fn log_deletion(before: &Deletion, event: &DeletionEvent) {
             warn!(image_id = %image, policy = %policy, instance_id = %instance, "{word}: {image}: {detail}");
         }
         DeletionEvent::Deregistered { .. } | DeletionEvent::SnapshotsChecked { .. } => {}
+    }
+}
+
+/// The same of snapshots of which no image was made.
+fn log_set_deletion(before: &Deletion, event: &DeletionEvent) {
+    let (what, policy, instance) = (before.what(), &before.policy, &before.instance);
+    let detail = event.detail();
+    match event {
+        DeletionEvent::SnapshotsChecked { left, .. } if left.is_empty() => info!(
+            job_id = %before.job, policy = %policy, instance_id = %instance, state = "deleted",
+            "{what} of {instance} are deleted: {}", before.reason
+        ),
+        _ if event.is_notable(&before.state) => warn!(
+            job_id = %before.job, policy = %policy, instance_id = %instance,
+            "{what} of {instance} are not deleted yet: {detail}"
+        ),
+        _ => {}
     }
 }

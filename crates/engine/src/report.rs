@@ -115,6 +115,8 @@ pub(crate) struct Looked {
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     pub(crate) moved: Vec<Job>,
+    /// Deletions that were written down with them.
+    pub(crate) deletions: Vec<Deletion>,
     pub(crate) failed: Option<LedgerError>,
 }
 
@@ -298,6 +300,7 @@ impl State {
 
     fn take_recorded(&mut self, recorded: Recorded) -> Result<(), LedgerError> {
         self.take_jobs(recorded.moved);
+        self.deletions.extend(recorded.deletions.into_iter().map(|deletion| (deletion.id, deletion)));
         match recorded.failed {
             None => Ok(()),
             Some(error) => {
@@ -345,7 +348,7 @@ mod tests {
             asked: vec![job],
             absent: Vec::new(),
             seen: vec![job],
-            recorded: Recorded { moved: Vec::new(), failed },
+            recorded: Recorded { failed, ..Recorded::default() },
             error: None,
         };
         assert!(state.take_report(Report::Looked(looked), Timestamp::UNIX_EPOCH).is_err());

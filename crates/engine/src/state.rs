@@ -74,7 +74,7 @@ impl State {
     /// Takes over a job as the ledger has it now.
     pub(crate) fn take(&mut self, job: Job) {
         self.busy.remove(&job.id);
-        if !matches!(job.state, JobState::Pending(_)) {
+        if !matches!(job.state, JobState::Taken(_) | JobState::Pending(_)) {
             self.missing_since.remove(&job.id);
         }
         if job.state.name().is_terminal() {

@@ -11,6 +11,7 @@ mod prune;
 mod record;
 mod request;
 mod retire;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,6 +97,11 @@ impl Task {
             }
             Action::RequestImage(action) => request::request_image(&ctx, self.jobs, *action).await,
             Action::LookUpNames { account, .. } => look_up::look_up_names(&ctx, account, self.jobs).await,
+            Action::LookUpSets { account, .. } => sets::look_up_sets(&ctx, account, self.jobs).await,
+            Action::PollSnapshots { account, .. } => {
+                sets::poll_snapshots(&ctx, account, self.jobs, &self.missing_since).await
+            }
+            Action::RegisterImage { account, .. } => sets::register_image(&ctx, account, self.jobs).await,
             Action::PollImages { account, .. } => {
                 poll::poll_images(&ctx, account, self.jobs, &self.missing_since).await
             }

@@ -118,18 +118,18 @@ fn into_deletions(rows: Vec<DeletionRow>) -> Result<Vec<Deletion>, Failure> {
 }
 
 /// Writes a new deletion down and returns it as it is stored. The caller has made sure that the image may go, and says
-/// what it was.
+/// what it was; or that the snapshots may go, which have no image.
 pub(crate) async fn insert(
     tx: &mut Tx,
-    prune: PruneId,
+    prune: Option<PruneId>,
     deletion: &Deletion,
-    was: ImageRowState,
+    was: Option<ImageRowState>,
 ) -> Result<Deletion, Failure> {
     let row = DeletionRow::from(deletion);
     let stored = Deletion::try_from(row.clone())?;
     let query = sqlx::query(sql::INSERT_DELETION)
         .bind(&row.id)
-        .bind(prune.to_row())
+        .bind(prune.map(PruneId::to_row))
         .bind(&row.image)
         .bind(&row.job)
         .bind(row.policy)
@@ -139,15 +139,17 @@ pub(crate) async fn insert(
         .bind(row.instance)
         .bind(row.snapshots)
         .bind(row.reason)
-        .bind(was.as_str())
+        .bind(was.map(ImageRowState::as_str))
         .bind(row.planned_at)
         .bind(row.attempts)
         .bind(row.state)
         .bind(row.data)
         .bind(row.finished_at);
     query.execute(&mut **tx).await?;
-    let query = sqlx::query(sql::IMAGE_DELETING).bind(row.account).bind(row.region).bind(row.image);
-    images::one_row(query.execute(&mut **tx).await?.rows_affected(), &deletion.image)?;
+    if let Some(image) = &deletion.image {
+        let query = sqlx::query(sql::IMAGE_DELETING).bind(row.account).bind(row.region).bind(row.image);
+        images::one_row(query.execute(&mut **tx).await?.rows_affected(), image)?;
+    }
     jobs::insert_event(tx, &row.job, deletion.planned_at, "deletion-planned", &deletion.reason).await?;
     Ok(stored)
 }
@@ -177,6 +179,7 @@ async fn apply(tx: &mut Tx, deletion: &Deletion, event: &DeletionEvent, at: Time
 
 /// The image follows its deletion; when it stays after all it is again what it was before.
 async fn update_image(tx: &mut Tx, deletion: &Deletion) -> Result<(), Failure> {
+    let Some(image) = &deletion.image else { return Ok(()) };
     let state = match &deletion.state {
         DeletionState::Planned { .. } => Some(ImageRowState::Deleting),
         DeletionState::SnapshotsLeft { .. } => Some(ImageRowState::SnapshotsLeft),
@@ -186,10 +189,10 @@ async fn update_image(tx: &mut Tx, deletion: &Deletion) -> Result<(), Failure> {
     let query = sqlx::query(sql::IMAGE_FOLLOWS_DELETION)
         .bind(deletion.account.as_str())
         .bind(deletion.region.as_str())
-        .bind(deletion.image.as_str())
+        .bind(image.as_str())
         .bind(state.map(ImageRowState::as_str))
         .bind(deletion.id.to_string());
-    images::one_row(query.execute(&mut **tx).await?.rows_affected(), &deletion.image)
+    images::one_row(query.execute(&mut **tx).await?.rows_affected(), image)
 }
 
 #[cfg(test)]

@@ -9,8 +9,11 @@ use amikeep_domain::grade::{Evidence, Grade};
 use amikeep_domain::id::{
     AccountId, AccountName, DeletionId, ImageId, InstanceId, JobId, PolicyName, Region, RequestId, SnapshotId,
 };
+use amikeep_domain::image_attributes::{Billing, ImageAttributes, InstanceStoreDevice, VolumeAttributes};
 use amikeep_domain::instance::AttachedVolume;
-use amikeep_domain::job::{CapturedVolume, Finished, IntendedHold, Intent, Job, JobEvent, JobKey, Trigger};
+use amikeep_domain::job::{
+    CapturedVolume, Finished, IntendedHold, IntendedRegistration, Intent, Job, JobEvent, JobKey, Trigger,
+};
 use amikeep_domain::policy::{Enabled, StartWindow};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -22,6 +25,7 @@ use crate::ledger::Ledger;
 use crate::lock::{EngineLock, Holder};
 use crate::prunes::{ListingRecord, NewDeletion, PruneRecord};
 use crate::requests::{Request, RequestKind};
+use crate::sets::Discard;
 
 /// A ledger that its engine has open.
 pub(crate) struct Fixture {
@@ -132,7 +136,7 @@ pub(crate) fn listing_record(seen: &[u32]) -> ListingRecord {
 pub(crate) fn new_deletion(job: &Job, n: u32) -> NewDeletion {
     NewDeletion {
         id: deletion_id(n),
-        image: image(n),
+        image: Some(image(n)),
         job: job.id,
         policy: job.key.policy.clone(),
         account: account(),
@@ -260,6 +264,7 @@ pub(crate) fn intent() -> Intent {
             mounts: vec!["/data".into(), "/log".into()],
             budget: SignedDuration::from_secs(10),
         }),
+        registration: None,
         recorded_at: at("2026-11-22T01:00:01.123456789Z"),
     }
 }
@@ -288,4 +293,54 @@ pub(crate) fn until_pending(n: u32) -> Vec<JobEvent> {
 
 pub(crate) fn intended() -> JobEvent {
     JobEvent::Intended { class: "stateful".parse().unwrap(), intent: intent() }
+}
+
+/// An intent whose image is registered from snapshots, every field set.
+pub(crate) fn registered() -> JobEvent {
+    let volume = VolumeAttributes {
+        device: "/dev/xvda".to_owned(),
+        volume: "vol-12345678".parse().unwrap(),
+        delete_on_termination: true,
+        volume_type: "gp3".to_owned(),
+        iops: Some(3_000),
+        throughput: Some(125),
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let attributes = ImageAttributes {
+        architecture: "arm64".to_owned(),
+        virtualization: "hvm".to_owned(),
+        kernel: text("aki-12345678"),
+        ramdisk: text("ari-12345678"),
+        root_device_name: "/dev/xvda".to_owned(),
+        boot_mode: text("uefi"),
+        tpm_support: text("v2.0"),
+        uefi_data: text("QU1aTlVFRkk="),
+        ena_support: true,
+        sriov_net_support: text("simple"),
+        imds_support: text("v2.0"),
+        volumes: vec![volume],
+        instance_store: vec![InstanceStoreDevice {
+            device: "/dev/sdb".to_owned(),
+            virtual_name: "ephemeral0".to_owned(),
+        }],
+        billing: Billing {
+            platform_details: "Linux/UNIX".to_owned(),
+            usage_operation: text("RunInstances"),
+            product_codes: Vec::new(),
+        },
+    };
+    let tags = [("amikeep:owner".to_owned(), "test".to_owned())].into();
+    let registration = Some(Box::new(IntendedRegistration { attributes, tags }));
+    JobEvent::Intended { class: "critical".parse().unwrap(), intent: Intent { registration, ..intent() } }
+}
+
+pub(crate) fn snapshots_taken(n: u32) -> JobEvent {
+    JobEvent::SnapshotsTaken { snapshots: [("vol-12345678".parse().unwrap(), snapshot(n))].into() }
+}
+
+/// The snapshot `n` is given up, and the job tries again.
+pub(crate) fn discard(n: u32) -> Discard {
+    let then = JobEvent::Deferred { retry_at: at("2026-11-22T01:31:00Z"), reason: "it failed".to_owned() };
+    let (snapshots, reason) = (vec![snapshot(n)], format!("EC2 reports {} as failed", snapshot(n)));
+    Discard { id: deletion_id(n), snapshots, reason, then }
 }

@@ -1,12 +1,14 @@
 //! Images: a row for each that EC2 was seen to make for a job. The row follows the events of the job and the listings of
 //! EC2, its deletion, and an operator's pin; no other code writes it.
 
+use std::collections::BTreeMap;
+
 use amikeep_domain::grade::Grade;
 use amikeep_domain::id::{
-    AccountId, AccountName, ClassName, ImageId, InstanceId, JobId, PolicyName, Region, RequestId,
+    AccountId, AccountName, ClassName, ImageId, InstanceId, JobId, PolicyName, Region, RequestId, SnapshotId, VolumeId,
 };
 use amikeep_domain::image_name::ImageName;
-use amikeep_domain::job::{CapturedVolume, Finished, Job, JobEvent};
+use amikeep_domain::job::{CapturedVolume, Finished, Job, JobEvent, JobState, Taken};
 use jiff::Timestamp;
 
 use crate::error::{Failure, LedgerError};
@@ -314,8 +316,24 @@ async fn insert(tx: &mut Tx, job: &Job, image: &ImageId, at: Timestamp) -> Resul
         .bind(job.account_name.as_str())
         .bind(job.key.instance.as_str())
         .bind(job.class.as_str())
-        .bind(millis(at));
+        .bind(millis(at))
+        .bind(stored::encode_volumes(&known_volumes(job)));
     one_row(query.execute(&mut **tx).await?.rows_affected(), image)
+}
+
+/// Of an image that is registered from snapshots these are known from the start, and nothing else would tie them to it: who
+/// deregisters it must not leave them behind unseen.
+fn known_volumes(job: &Job) -> Vec<CapturedVolume> {
+    let JobState::Taken(Taken { snapshots, .. }) = &job.state else { return Vec::new() };
+    let attached = job.intent.iter().flat_map(|intent| &intent.volumes);
+    let devices: BTreeMap<_, _> = attached.map(|it| (&it.volume, it.device.as_str())).collect();
+    let volume = |(volume, snapshot): (&VolumeId, &SnapshotId)| CapturedVolume {
+        device: devices.get(volume).copied().unwrap_or("unknown").to_owned(),
+        volume: Some(volume.clone()),
+        snapshot: Some(snapshot.clone()),
+        grade: None,
+    };
+    snapshots.iter().map(volume).collect()
 }
 
 async fn record_available(tx: &mut Tx, job: &Job, finished: &Finished, at: Timestamp) -> Result<(), Failure> {

@@ -27,6 +27,7 @@ mod prunes;
 mod requests;
 mod row;
 mod runs;
+mod sets;
 mod sql;
 mod stored;
 mod summaries;
@@ -48,4 +49,5 @@ pub use crate::prunes::{
 };
 pub use crate::requests::{Request, RequestKind, RequestStatus};
 pub use crate::runs::LastStop;
+pub use crate::sets::Discard;
 pub use crate::summaries::{FireSummaryRow, Summarised, SummaryRow};

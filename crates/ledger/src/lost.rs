@@ -82,6 +82,7 @@ fn events(lost: &LostImage) -> Vec<JobEvent> {
         launched_at: lost.created_at,
         deadline: DEADLINE,
         hold: None,
+        registration: None,
         recorded_at: lost.created_at,
     };
     let mut events = vec![

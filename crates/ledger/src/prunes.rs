@@ -21,7 +21,7 @@ use crate::images::{self, ImageRowState, ListingSeen};
 use crate::ledger::{Access, Ledger, Tx};
 use crate::page::limit_rows;
 use crate::requests::{self, Settled};
-use crate::{deletions, sql, stored};
+use crate::{deletions, sets, sql, stored};
 
 /// How many prunes that deleted nothing are kept: retention runs every hour, and on most of them there is nothing to say.
 const EMPTY_PRUNES_MAX: i64 = 1_000;
@@ -91,8 +91,8 @@ pub struct ListingRecord {
 pub struct NewDeletion {
     /// Its id.
     pub id: DeletionId,
-    /// The image.
-    pub image: ImageId,
+    /// The image; none where snapshots go of which no image was made.
+    pub image: Option<ImageId>,
     /// The job that made it.
     pub job: JobId,
     /// The policy it belongs to.
@@ -300,21 +300,26 @@ async fn insert_deletion(
 ) -> Result<Option<Deletion>, Failure> {
     let is_there = |listing: &&ListingRecord| listing.account == new.account && listing.region == new.region;
     let Some(listing) = record.listings.iter().find(is_there) else { return Ok(None) };
+    let deletion = planned(new, record.planned_at);
+    let Some(image) = &new.image else {
+        let query = sqlx::query_scalar(sql::JOB_HAS_ENDED).bind(new.job.to_string());
+        let has_ended: Option<bool> = query.fetch_optional(&mut **tx).await?;
+        return if has_ended == Some(true) { sets::insert(tx, Some(prune), &deletion).await } else { Ok(None) };
+    };
     if let Some(stray) = &new.stray {
-        insert_stray(tx, new, stray).await?;
+        insert_stray(tx, image, new, stray).await?;
     }
     let query = sqlx::query_scalar(sql::STATE_TO_DELETE)
         .bind(new.account.as_str())
         .bind(new.region.as_str())
-        .bind(new.image.as_str())
+        .bind(image.as_str())
         .bind(new.job.to_string())
         .bind(millis(listing.missing_before));
     let was: Option<String> = query.fetch_optional(&mut **tx).await?;
     let Some(was) = was else { return Ok(None) };
-    let place = Place::new("images", new.image.as_str());
+    let place = Place::new("images", image.as_str());
     let was = place.read("state", word(&was, &ImageRowState::ALL, ImageRowState::as_str))?;
-    let deletion = planned(new, record.planned_at);
-    deletions::insert(tx, prune, &deletion, was).await.map(Some)
+    deletions::insert(tx, Some(prune), &deletion, Some(was)).await.map(Some)
 }
 
 fn planned(new: &NewDeletion, planned_at: Timestamp) -> Deletion {
@@ -337,13 +342,13 @@ fn planned(new: &NewDeletion, planned_at: Timestamp) -> Deletion {
 
 /// A row for an image that never had one, so that its deletion has something to refer to. If it has one after all, or its
 /// job is not known, nothing is written.
-async fn insert_stray(tx: &mut Tx, new: &NewDeletion, stray: &StrayImage) -> Result<(), Failure> {
+async fn insert_stray(tx: &mut Tx, image: &ImageId, new: &NewDeletion, stray: &StrayImage) -> Result<(), Failure> {
     let state = match stray.state {
         StrayState::Failed => ImageRowState::Failed,
         StrayState::Missing => ImageRowState::Missing,
     };
     let query = sqlx::query(sql::INSERT_STRAY_IMAGE)
-        .bind(new.image.as_str())
+        .bind(image.as_str())
         .bind(new.account.as_str())
         .bind(new.region.as_str())
         .bind(stray.name.as_str())

@@ -238,7 +238,7 @@ statements! {
     // Images.
     Hot INSERT_IMAGE = "INSERT INTO images (image, account, region, name, job, policy, account_name, instance, class, volumes,
             state, counts, pinned, first_seen_at, last_seen_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, '[]', 'pending', 0, 0, ?10, ?10)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, 'pending', 0, 0, ?10, ?10)
         ON CONFLICT (account, region, image) DO UPDATE SET last_seen_at = excluded.last_seen_at
         WHERE images.job = excluded.job";
     Hot IMAGE_AVAILABLE = "UPDATE images SET state = 'available', captured_at = ?5, grade = ?6, volumes = ?7, last_seen_at = ?8
@@ -314,6 +314,15 @@ statements! {
     Hot INSERT_DELETION = "INSERT INTO deletions (id, prune, image, job, policy, account, account_name, region, instance,
             snapshots, reason, was, planned_at, attempts, state, data, finished_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    Hot JOB_HAS_ENDED = "SELECT finished_at IS NOT NULL FROM jobs WHERE id = ?1";
+    /// Whether an image that is not deleted, or an open deletion, has one of these snapshots of a job.
+    Cold SET_IS_NEEDED = "SELECT EXISTS (
+            SELECT 1 FROM images, json_each(images.volumes) AS volume WHERE images.job = ?1 AND images.state <> 'deleted'
+                AND volume.value ->> 'snapshot' IN (SELECT value FROM json_each(?2))
+            UNION ALL
+            SELECT 1 FROM deletions, json_each(deletions.snapshots) AS snapshot WHERE deletions.job = ?1
+                AND deletions.state IN ('planned', 'snapshots-left')
+                AND snapshot.value IN (SELECT value FROM json_each(?2)))";
     /// What an event can change of a deletion.
     Hot UPDATE_DELETION = "UPDATE deletions SET attempts = ?2, state = ?3, data = ?4, finished_at = ?5 WHERE id = ?1";
     Hot DELETION = deletions!("deletions WHERE id = ?1");

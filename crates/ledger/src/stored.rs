@@ -4,6 +4,7 @@
 //! JSON are RFC 3339 at full precision. A released field is never renamed; a new one needs `#[serde(default)]`.
 
 mod hold;
+mod taken;
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +12,14 @@ use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::{JobError, SkipReason};
 use amikeep_domain::instance::AttachedVolume;
 use amikeep_domain::job::{
-    CapturedVolume, Capturing, Finished, IntendedHold, Intent, JobState, OfflineProof, Pending, StateName,
+    CapturedVolume, Capturing, Finished, IntendedHold, IntendedRegistration, Intent, JobState, OfflineProof, Pending,
+    StateName, Taken,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::field::{Unreadable, word};
+use crate::stored::taken::{StoredRegistration, StoredTaken};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +36,8 @@ struct StoredIntent {
     deadline_ms: i64,
     #[serde(default)]
     hold: Option<StoredIntendedHold>,
+    #[serde(default)]
+    registration: Option<StoredRegistration>,
     recorded_at: String,
 }
 
@@ -96,6 +101,14 @@ struct StoredPending {
     accepted_at: String,
     stalled: bool,
     offline: String,
+}
+
+/// Both are `pending` by name, and each has fields that the other has not.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredUnderWay {
+    Pending(StoredPending),
+    Taken(StoredTaken),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +189,7 @@ pub(crate) fn encode_intent(intent: &Intent) -> String {
             mounts: hold.mounts.iter().map(|path| path_text(path)).collect(),
             budget_ms: to_ms(hold.budget),
         }),
+        registration: intent.registration.as_deref().map(StoredRegistration::from),
         recorded_at: text(&intent.recorded_at),
     })
 }
@@ -197,6 +211,7 @@ pub(crate) fn decode_intent(json: &str) -> Result<Intent, Unreadable> {
         launched_at: time(&stored.launched_at)?,
         deadline: SignedDuration::from_millis(stored.deadline_ms),
         hold: stored.hold.map(restore_intended_hold).transpose()?,
+        registration: stored.registration.map(IntendedRegistration::try_from).transpose()?.map(Box::new),
         recorded_at: time(&stored.recorded_at)?,
     })
 }
@@ -276,6 +291,7 @@ pub(crate) fn encode_state(state: &JobState) -> String {
             unknown_since: it.unknown_since.as_ref().map(text),
             name_in_use: it.name_in_use,
         }),
+        JobState::Taken(taken) => to_json(&StoredTaken::from(taken)),
         JobState::Pending(it) => to_json(&StoredPending {
             image: it.image.to_string(),
             accepted_at: text(&it.accepted_at),
@@ -312,7 +328,10 @@ pub(crate) fn decode_state(
             let unknown_since = stored.unknown_since.as_deref().map(time).transpose()?;
             JobState::Capturing(Capturing { unknown_since, name_in_use: stored.name_in_use })
         }
-        StateName::Pending => JobState::Pending(decode_pending(data)?),
+        StateName::Pending => match serde_json::from_str(data)? {
+            StoredUnderWay::Pending(stored) => JobState::Pending(restore_pending(&stored)?),
+            StoredUnderWay::Taken(stored) => JobState::Taken(Taken::try_from(stored)?),
+        },
         StateName::Finishing => JobState::Finishing(decode_finished(data)?),
         StateName::Succeeded => JobState::Succeeded { image: decode_finished(data)?, finished_at: ended()? },
         StateName::Failed => {
@@ -328,8 +347,7 @@ pub(crate) fn decode_state(
     })
 }
 
-fn decode_pending(data: &str) -> Result<Pending, Unreadable> {
-    let stored: StoredPending = serde_json::from_str(data)?;
+fn restore_pending(stored: &StoredPending) -> Result<Pending, Unreadable> {
     Ok(Pending {
         image: stored.image.parse()?,
         accepted_at: time(&stored.accepted_at)?,

@@ -185,7 +185,11 @@ impl From<&domain::job::Job> for Job {
             evidence: finished.and_then(|it| it.evidence).map(Evidence::as_str),
             volumes: finished.map(|it| it.volumes.iter().map(Volume::from).collect()).unwrap_or_default(),
             state: job.state.name().as_str(),
-            stalled: matches!(&job.state, JobState::Pending(pending) if pending.stalled),
+            stalled: match &job.state {
+                JobState::Taken(taken) => taken.stalled,
+                JobState::Pending(pending) => pending.stalled,
+                _ => false,
+            },
             image_id: job.image().map(ToString::to_string),
             image_name: job.intent.as_ref().map(|intent| intent.name.to_string()),
             created_at: Time(job.created_at),
@@ -216,7 +220,7 @@ fn finished(job: &domain::job::Job) -> Option<&Finished> {
 /// The last intent stays with a job whatever came of it. What it says was done only if EC2 may have accepted it.
 fn mode(job: &domain::job::Job) -> Mode {
     let intent = job.intent.as_ref();
-    let was_sent = job.image().is_some() || matches!(job.state, JobState::Capturing(_));
+    let was_sent = job.image().is_some() || matches!(job.state, JobState::Capturing(_) | JobState::Taken(_));
     Mode {
         asked: intent.map(|it| it.asked).or(job.asked).map(Consistency::as_str),
         done: intent.filter(|_| was_sent).map(|it| it.mode.as_str()),

@@ -27,8 +27,10 @@ pub struct Pruned {
 /// One deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Deletion {
-    /// The image.
-    pub image_id: String,
+    /// The image; null where snapshots go of which no image was made.
+    pub image_id: Option<String>,
+    /// The snapshots that go, with the image or alone.
+    pub snapshot_ids: Vec<String>,
     /// Its policy.
     pub policy: String,
     /// The instance it was taken of.
@@ -54,6 +56,13 @@ pub struct LeftSnapshot {
     pub error: Option<JobError>,
 }
 
+impl Deletion {
+    /// What goes: the image, or the snapshots that have none.
+    pub fn what(&self) -> String {
+        self.image_id.clone().unwrap_or_else(|| self.snapshot_ids.join(", "))
+    }
+}
+
 impl From<&DomainDeletion> for Deletion {
     fn from(deletion: &DomainDeletion) -> Self {
         let left = match &deletion.state {
@@ -69,7 +78,8 @@ impl From<&DomainDeletion> for Deletion {
             _ => None,
         };
         Self {
-            image_id: deletion.image.to_string(),
+            image_id: deletion.image.as_ref().map(ToString::to_string),
+            snapshot_ids: deletion.snapshots.iter().map(ToString::to_string).collect(),
             policy: deletion.policy.to_string(),
             instance_id: deletion.instance.to_string(),
             job_id: deletion.job.to_string(),
@@ -84,7 +94,7 @@ impl From<&DomainDeletion> for Deletion {
 /// One line, with the next step.
 impl fmt::Display for Deletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}: {}", self.image_id, self.instance_id, self.state)?;
+        write!(f, "{} of {}: {}", self.what(), self.instance_id, self.state)?;
         if let Some(error) = &self.error {
             write!(f, ": {}: {}; next step: {}", error.code, error.message, error.next_step)?;
         }

@@ -138,7 +138,7 @@ fn print_plan(ctx: &Ctx, answer: &view::prune::Pruned) -> anyhow::Result<()> {
 
 fn print_outcome(ctx: &Ctx, answer: &view::prune::Pruned) -> anyhow::Result<()> {
     for gone in &answer.deleted {
-        ctx.output.line(&format!("deleted {} of {}: {}", gone.image_id, gone.instance_id, gone.reason))?;
+        ctx.output.line(&format!("deleted {} of {}: {}", gone.what(), gone.instance_id, gone.reason))?;
     }
     for failed in &answer.failed {
         ctx.output.line(&failed.to_string())?;

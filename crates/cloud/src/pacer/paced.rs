@@ -8,11 +8,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, SnapshotId};
+use amikeep_domain::image_attributes::ImageAttributes;
 use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
-use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
+use crate::capture::{Registration, SnapshotsRequest};
 use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
 use crate::pacer::{Limits, Pacer, Taken, Timer};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amikeep_domain::freeze::{
-    Application, BUDGET_DEFAULT, BUDGET_SSM_DEFAULT, CaptureBy, Commands, Connection, Freeze, MysqlLock, Via,
+    Application, BUDGET_DEFAULT, BUDGET_SSM_DEFAULT, Commands, Connection, Freeze, MysqlLock, Via,
 };
 use amikeep_domain::id::FreezeName;
 use jiff::SignedDuration;
@@ -41,7 +41,6 @@ fn build_freeze(entry: &Entry<FreezeName, FreezeKeys>, findings: &mut Findings<'
     check_instance(keys, findings);
     check_mysql_lock(keys, findings);
     check_remote(keys, findings);
-    check_built(keys, findings);
     let budget = budget(keys);
     check_times(keys, budget, table, findings);
     let connection = keys.connection.located().map(|it| build_connection(&it.value, &it.at, findings));
@@ -95,15 +94,6 @@ fn check_remote(keys: &FreezeKeys, findings: &mut Findings<'_>) {
                 format!("through Systems Manager at most {REMOTE_MOUNTS_MAX} mounts can be frozen at once"),
             )
             .suggest("name fewer");
-    }
-}
-
-/// What a file may say and this version cannot do. A policy that would fail every night must not look accepted.
-fn check_built(keys: &FreezeKeys, findings: &mut Findings<'_>) {
-    if let Some(capture) = keys.capture.located().filter(|capture| capture.value == CaptureBy::Snapshots) {
-        findings
-            .error(&capture.at, "`capture = \"snapshots\"` is not part of this version")
-            .suggest("leave it out: CreateImage takes the image then");
     }
 }
 

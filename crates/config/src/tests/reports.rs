@@ -1127,14 +1127,6 @@ fn what_a_freeze_cannot_do_yet_is_refused() {
                |              ^^^^^^^^^^^
                |
                = help: leave it out
-
-            error: freezes.b.capture: `capture = "snapshots"` is not part of this version
-              --> amikeep.toml:23:11
-               |
-            23 | capture = "snapshots"
-               |           ^^^^^^^^^^^
-               |
-               = help: leave it out: CreateImage takes the image then
         "#]],
     );
 }

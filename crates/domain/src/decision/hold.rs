@@ -55,6 +55,21 @@ pub fn decide_not_held(
     }
 }
 
+/// Decides what follows if `CreateSnapshots` and `RegisterImage` cannot make an image of an instance, because of `why`. It
+/// does not become another instance by waiting, so waiting is not tried; and `CreateImage` in a hold is another capture than
+/// the one that was asked for, so it is not taken instead.
+pub fn decide_unfit(order: &HoldOrder, class: &ClassName, why: &str) -> NotHeld {
+    let block = Block::NotHeld { why: why.to_owned() };
+    match order.if_blocked {
+        IfBlocked::NoReboot => NotHeld::FallBack(Reason::FellBack(block)),
+        IfBlocked::Wait | IfBlocked::Fail => NotHeld::Fail(JobError::new(
+            "capture_unfit",
+            format!("{block}; class {class} asks for a freeze"),
+            format!("set `capture = \"image\"` in [freezes.{}]: then CreateImage takes the image", order.freeze.name),
+        )),
+    }
+}
+
 /// The error of an image that was taken in a hold which proved nothing.
 pub fn freeze_unproved(image: &ImageId, why: &str) -> JobError {
     JobError::new(

@@ -1,12 +1,14 @@
 //! What happens to a job, and the one function that says what follows.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::decision::{JobError, SkipReason};
 use crate::freeze::{Held, Proof};
 use crate::grade::Grade;
-use crate::id::{ClassName, FreezeName, ImageId, JobId};
-use crate::job::{Capturing, Finished, Intent, Job, JobState, OfflineProof, Pending, StateName};
+use crate::id::{ClassName, FreezeName, ImageId, JobId, SnapshotId, VolumeId};
+use crate::job::{Capturing, Finished, Intent, Job, JobState, OfflineProof, Pending, StateName, Taken, TakenStep};
 
 /// What happens to a job. Each is a row of its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,34 @@ pub enum JobEvent {
     Adopted {
         /// The image.
         image: ImageId,
+    },
+    /// EC2 answered with the snapshots that the image will be made of.
+    SnapshotsTaken {
+        /// One of each volume.
+        snapshots: BTreeMap<VolumeId, SnapshotId>,
+    },
+    /// The snapshots of an unknown outcome were found by the tag of their job: all of them, taken in the hold.
+    SnapshotsAdopted {
+        /// One of each volume.
+        snapshots: BTreeMap<VolumeId, SnapshotId>,
+    },
+    /// Every snapshot is completed.
+    SnapshotsCompleted,
+    /// The intent to register the image is being committed.
+    Registering,
+    /// The image was not registered, for certain; it is tried again.
+    RegisterDeferred {
+        /// When.
+        retry_at: Timestamp,
+        /// Why, in words.
+        reason: String,
+    },
+    /// No image can be made of these snapshots, and their deletion is being written down.
+    SnapshotsDiscarded {
+        /// The snapshots.
+        snapshots: Vec<SnapshotId>,
+        /// Why, in words.
+        reason: String,
     },
     /// The image is overdue. It stays watched.
     Stalled,
@@ -165,6 +195,12 @@ impl JobEvent {
             Self::NameInUse => "name-in-use",
             Self::Accepted { .. } => "accepted",
             Self::Adopted { .. } => "adopted",
+            Self::SnapshotsTaken { .. } => "snapshots-taken",
+            Self::SnapshotsAdopted { .. } => "snapshots-adopted",
+            Self::SnapshotsCompleted => "snapshots-completed",
+            Self::Registering => "registering",
+            Self::RegisterDeferred { .. } => "register-deferred",
+            Self::SnapshotsDiscarded { .. } => "snapshots-discarded",
             Self::Stalled => "stalled",
             Self::OfflineChecked { .. } => "offline-checked",
             Self::Available(_) => "available",
@@ -178,9 +214,15 @@ impl JobEvent {
     /// What it says beyond its word, for a person.
     pub fn detail(&self) -> String {
         match self {
-            Self::Started | Self::Stalled | Self::NameInUse => String::new(),
+            Self::Started | Self::Stalled | Self::NameInUse | Self::SnapshotsCompleted | Self::Registering => {
+                String::new()
+            }
             Self::Graded { problem } => problem.clone().unwrap_or_default(),
-            Self::Deferred { retry_at, reason } => format!("{reason}; again at {retry_at}"),
+            Self::Deferred { retry_at, reason } | Self::RegisterDeferred { retry_at, reason } => {
+                format!("{reason}; again at {retry_at}")
+            }
+            Self::SnapshotsTaken { snapshots } | Self::SnapshotsAdopted { snapshots } => join(snapshots.values()),
+            Self::SnapshotsDiscarded { snapshots, reason } => format!("{}: {reason}", join(snapshots.iter())),
             Self::Intended { class, intent } => {
                 format!("{} as {} ({class}: {})", intent.name, intent.mode, intent.reason)
             }
@@ -200,6 +242,10 @@ impl JobEvent {
             Self::Skipped(reason) => reason.as_str().to_owned(),
         }
     }
+}
+
+fn join<'a>(snapshots: impl Iterator<Item = &'a SnapshotId>) -> String {
+    snapshots.map(SnapshotId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn describe_held(held: &Held) -> String {
@@ -263,9 +309,9 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
         (S::Preparing, JobEvent::Holding { .. }) | (S::Holding | S::Capturing(_), JobEvent::NotHeld { .. }) => {
             S::Holding
         }
-        (state @ (S::Holding | S::Capturing(_) | S::Pending(_)), JobEvent::HoldStep { .. })
-        | (state @ (S::Capturing(_) | S::Pending(_)), JobEvent::HookFailed { .. })
-        | (state @ S::Capturing(_), JobEvent::Held(_)) => state,
+        (state @ (S::Holding | S::Capturing(_) | S::Taken(_) | S::Pending(_)), JobEvent::HoldStep { .. })
+        | (state @ (S::Capturing(_) | S::Taken(_) | S::Pending(_)), JobEvent::HookFailed { .. })
+        | (state @ S::Capturing(_), JobEvent::SnapshotsDiscarded { .. } | JobEvent::Held(_)) => state,
         (S::Preparing | S::Holding, JobEvent::Intended { .. }) => {
             S::Capturing(Capturing { unknown_since: None, name_in_use: false })
         }
@@ -282,6 +328,11 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
             };
             S::Pending(Pending { image: image.clone(), accepted_at: at, stalled: false, offline })
         }
+        (S::Capturing(_), JobEvent::SnapshotsTaken { snapshots } | JobEvent::SnapshotsAdopted { snapshots }) => {
+            let snapshots = snapshots.clone();
+            S::Taken(Taken { snapshots, taken_at: at, stalled: false, tries: 0, step: TakenStep::Copying })
+        }
+        (S::Taken(it), event) => next_taken(it, event, at)?,
         (S::Pending(it), JobEvent::Stalled) if !it.stalled => S::Pending(Pending { stalled: true, ..it }),
         (S::Pending(it), JobEvent::OfflineChecked { still_stopped }) if it.offline == OfflineProof::Awaited => {
             let offline = if *still_stopped { OfflineProof::Proved } else { OfflineProof::Refuted };
@@ -306,4 +357,46 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
         }
         _ => return None,
     })
+}
+
+/// From snapshots to an image. The same outcomes as of `CreateImage`, with the same meaning: the name is what tells.
+fn next_taken(taken: Taken, event: &JobEvent, at: Timestamp) -> Option<JobState> {
+    let step = match (taken.step, event) {
+        // An image may exist of snapshots that are being registered, so nothing is discarded or taken anew then.
+        (TakenStep::Copying | TakenStep::Complete { .. }, JobEvent::Deferred { retry_at, reason }) => {
+            return Some(JobState::Queued { retry_at: Some(*retry_at), waiting_for: Some(reason.clone()) });
+        }
+        (step @ (TakenStep::Copying | TakenStep::Complete { .. }), JobEvent::SnapshotsDiscarded { .. }) => step,
+        (TakenStep::Copying, JobEvent::SnapshotsCompleted) => TakenStep::Complete { retry_at: None },
+        (TakenStep::Complete { .. }, JobEvent::Registering) => {
+            let outcome = Capturing { unknown_since: None, name_in_use: false };
+            return Some(JobState::Taken(Taken {
+                tries: taken.tries + 1,
+                step: TakenStep::Registering { recorded_at: at, outcome },
+                ..taken
+            }));
+        }
+        (TakenStep::Registering { recorded_at, outcome }, JobEvent::OutcomeUnknown { .. }) => {
+            TakenStep::Registering { recorded_at, outcome: Capturing { unknown_since: Some(at), ..outcome } }
+        }
+        (TakenStep::Registering { recorded_at, outcome }, JobEvent::NameInUse) => {
+            let unknown_since = outcome.unknown_since.or(Some(at));
+            TakenStep::Registering { recorded_at, outcome: Capturing { unknown_since, name_in_use: true } }
+        }
+        (TakenStep::Registering { .. }, JobEvent::RegisterDeferred { retry_at, .. }) => {
+            TakenStep::Complete { retry_at: Some(*retry_at) }
+        }
+        (TakenStep::Registering { .. }, JobEvent::Accepted { image } | JobEvent::Adopted { image }) => {
+            let (image, offline) = (image.clone(), OfflineProof::NotApplicable);
+            return Some(JobState::Pending(Pending { image, accepted_at: at, stalled: taken.stalled, offline }));
+        }
+        (_, JobEvent::Failed(error)) => {
+            return Some(JobState::Failed { error: error.clone(), image: None, finished_at: at });
+        }
+        (step, JobEvent::Stalled) if !taken.stalled => {
+            return Some(JobState::Taken(Taken { stalled: true, step, ..taken }));
+        }
+        _ => return None,
+    };
+    Some(JobState::Taken(Taken { step, ..taken }))
 }

@@ -1,12 +1,13 @@
 //! The states of a job, and what each of them owns.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 
 use crate::decision::{JobError, SkipReason};
-use crate::id::ImageId;
+use crate::id::{ImageId, SnapshotId, VolumeId};
 use crate::job::Finished;
 
 /// Where a job is. Each state owns what only it has.
@@ -25,6 +26,9 @@ pub enum JobState {
     Holding,
     /// The intent is committed; the outcome is unknown until EC2 tells.
     Capturing(Capturing),
+    /// EC2 has taken the snapshots of an image that is not registered yet. By name it is `pending` too: EC2 is at work, and
+    /// nothing stands still for it any more.
+    Taken(Taken),
     /// EC2 makes the image.
     Pending(Pending),
     /// The image is available; its grade is being written on it.
@@ -61,6 +65,40 @@ pub struct Capturing {
     pub unknown_since: Option<Timestamp>,
     /// EC2 said that the name is in use.
     pub name_in_use: bool,
+}
+
+/// Snapshots that were taken for an image that is not registered yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The snapshot of each volume.
+    pub snapshots: BTreeMap<VolumeId, SnapshotId>,
+    /// When EC2 answered with them, or when they were found.
+    pub taken_at: Timestamp,
+    /// Whether the image was reported as overdue.
+    pub stalled: bool,
+    /// How often `RegisterImage` was about to be called.
+    pub tries: u32,
+    /// How far they are.
+    pub step: TakenStep,
+}
+
+/// How far snapshots are on their way to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakenStep {
+    /// EC2 copies their data.
+    Copying,
+    /// All of them are completed, and nothing is outstanding.
+    Complete {
+        /// The image is not registered before this.
+        retry_at: Option<Timestamp>,
+    },
+    /// The intent to register the image is committed; the outcome is unknown until EC2 tells.
+    Registering {
+        /// When it was committed.
+        recorded_at: Timestamp,
+        /// What is known of the outcome.
+        outcome: Capturing,
+    },
 }
 
 /// An image that EC2 is making.
@@ -115,7 +153,7 @@ pub enum StateName {
     Holding,
     /// See [`JobState::Capturing`].
     Capturing,
-    /// See [`JobState::Pending`].
+    /// See [`JobState::Taken`] and [`JobState::Pending`].
     Pending,
     /// See [`JobState::Finishing`].
     Finishing,
@@ -189,7 +227,7 @@ impl JobState {
             Self::Preparing => StateName::Preparing,
             Self::Holding => StateName::Holding,
             Self::Capturing(_) => StateName::Capturing,
-            Self::Pending(_) => StateName::Pending,
+            Self::Taken(_) | Self::Pending(_) => StateName::Pending,
             Self::Finishing(_) => StateName::Finishing,
             Self::Succeeded { .. } => StateName::Succeeded,
             Self::Failed { .. } => StateName::Failed,

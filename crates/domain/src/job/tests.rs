@@ -25,6 +25,7 @@ fn intent(expected: Grade) -> Intent {
         launched_at: at("2026-01-01T00:00:00Z"),
         deadline: SignedDuration::from_hours(24),
         hold: None,
+        registration: None,
         recorded_at: at("2026-11-22T02:00:00Z"),
     }
 }
@@ -37,6 +38,30 @@ fn finished() -> Finished {
 fn pending(offline: OfflineProof) -> JobState {
     let accepted_at = at("2026-11-22T02:00:01Z");
     JobState::Pending(Pending { image: image(1), accepted_at, stalled: false, offline })
+}
+
+fn snapshots() -> BTreeMap<VolumeId, SnapshotId> {
+    BTreeMap::from([("vol-00000001".parse().unwrap(), "snap-00000001".parse().unwrap())])
+}
+
+fn taken(step: TakenStep) -> JobState {
+    let taken_at = at("2026-11-22T02:00:01Z");
+    JobState::Taken(Taken { snapshots: snapshots(), taken_at, stalled: false, tries: 0, step })
+}
+
+fn registering() -> TakenStep {
+    let outcome = Capturing { unknown_since: None, name_in_use: false };
+    TakenStep::Registering { recorded_at: at("2026-11-22T02:10:00Z"), outcome }
+}
+
+/// `pending`, and how far it is.
+fn told(state: &JobState) -> String {
+    match state {
+        JobState::Taken(Taken { step: TakenStep::Copying, .. }) => "pending (copying)".to_owned(),
+        JobState::Taken(Taken { step: TakenStep::Complete { .. }, .. }) => "pending (complete)".to_owned(),
+        JobState::Taken(Taken { step: TakenStep::Registering { .. }, .. }) => "pending (registering)".to_owned(),
+        state => state.name().to_string(),
+    }
 }
 
 fn held() -> Held {
@@ -65,6 +90,9 @@ fn states() -> Vec<JobState> {
         JobState::Preparing,
         JobState::Holding,
         JobState::Capturing(Capturing { unknown_since: None, name_in_use: false }),
+        taken(TakenStep::Copying),
+        taken(TakenStep::Complete { retry_at: None }),
+        taken(registering()),
         pending(OfflineProof::Awaited),
         JobState::Finishing(finished()),
         JobState::Succeeded { image: finished(), finished_at },
@@ -89,6 +117,12 @@ fn events() -> Vec<JobEvent> {
         JobEvent::NameInUse,
         JobEvent::Accepted { image: image(1) },
         JobEvent::Adopted { image: image(1) },
+        JobEvent::SnapshotsTaken { snapshots: snapshots() },
+        JobEvent::SnapshotsAdopted { snapshots: snapshots() },
+        JobEvent::SnapshotsCompleted,
+        JobEvent::Registering,
+        JobEvent::RegisterDeferred { retry_at, reason: "throttled".to_owned() },
+        JobEvent::SnapshotsDiscarded { snapshots: Vec::new(), reason: "one failed".to_owned() },
         JobEvent::Stalled,
         JobEvent::OfflineChecked { still_stopped: true },
         JobEvent::Available(finished()),
@@ -110,35 +144,41 @@ fn every_event_in_every_state_is_decided() {
         let cells: Vec<String> = states()
             .into_iter()
             .filter_map(|state| {
-                let from = state.name();
+                let from = told(&state);
                 let to = in_state(state).apply(&event, at).ok()?;
-                Some(format!("{from} -> {}", to.state.name()))
+                Some(format!("{from} -> {}", told(&to.state)))
             })
             .collect();
-        format!("{:16}{}\n", event.as_str(), cells.join(", "))
+        format!("{:20}{}\n", event.as_str(), cells.join(", "))
     });
     let table: String = rows.collect();
     expect![[r#"
-        started         queued -> preparing
-        deferred        queued -> queued, preparing -> queued, holding -> queued, capturing -> queued
-        waiting         queued -> queued
-        holding         preparing -> holding
-        not-held        holding -> holding, capturing -> holding
-        thawed          holding -> holding, capturing -> capturing, pending -> pending
-        held            capturing -> capturing
-        hook-failed     capturing -> capturing, pending -> pending
-        intended        preparing -> capturing, holding -> capturing
-        outcome-unknown capturing -> capturing
-        name-in-use     capturing -> capturing
-        accepted        capturing -> pending
-        adopted         capturing -> pending
-        stalled         pending -> pending
-        offline-checked pending -> pending
-        available       pending -> finishing
-        image-failed    pending -> queued
-        graded          finishing -> succeeded
-        failed          queued -> failed, preparing -> failed, holding -> failed, capturing -> failed, pending -> failed, finishing -> failed
-        skipped         queued -> skipped, preparing -> skipped, holding -> skipped, capturing -> skipped
+        started             queued -> preparing
+        deferred            queued -> queued, preparing -> queued, holding -> queued, capturing -> queued, pending (copying) -> queued, pending (complete) -> queued
+        waiting             queued -> queued
+        holding             preparing -> holding
+        not-held            holding -> holding, capturing -> holding
+        thawed              holding -> holding, capturing -> capturing, pending (copying) -> pending (copying), pending (complete) -> pending (complete), pending (registering) -> pending (registering), pending -> pending
+        held                capturing -> capturing
+        hook-failed         capturing -> capturing, pending (copying) -> pending (copying), pending (complete) -> pending (complete), pending (registering) -> pending (registering), pending -> pending
+        intended            preparing -> capturing, holding -> capturing
+        outcome-unknown     capturing -> capturing, pending (registering) -> pending (registering)
+        name-in-use         capturing -> capturing, pending (registering) -> pending (registering)
+        accepted            capturing -> pending, pending (registering) -> pending
+        adopted             capturing -> pending, pending (registering) -> pending
+        snapshots-taken     capturing -> pending (copying)
+        snapshots-adopted   capturing -> pending (copying)
+        snapshots-completed pending (copying) -> pending (complete)
+        registering         pending (complete) -> pending (registering)
+        register-deferred   pending (registering) -> pending (complete)
+        snapshots-discarded capturing -> capturing, pending (copying) -> pending (copying), pending (complete) -> pending (complete)
+        stalled             pending (copying) -> pending (copying), pending (complete) -> pending (complete), pending (registering) -> pending (registering), pending -> pending
+        offline-checked     pending -> pending
+        available           pending -> finishing
+        image-failed        pending -> queued
+        graded              finishing -> succeeded
+        failed              queued -> failed, preparing -> failed, holding -> failed, capturing -> failed, pending (copying) -> failed, pending (complete) -> failed, pending (registering) -> failed, pending -> failed, finishing -> failed
+        skipped             queued -> skipped, preparing -> skipped, holding -> skipped, capturing -> skipped
     "#]]
     .assert_eq(&table);
 }

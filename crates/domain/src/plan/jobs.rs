@@ -12,10 +12,11 @@ use crate::grade::Grade;
 use crate::id::{AccountId, AccountName, InstanceId, JobId, Region};
 use crate::image_name::ImageName;
 use crate::instance::Instance;
-use crate::job::{IntendedHold, Intent, Job, JobEvent, JobKey, JobState, Pending, Trigger};
+use crate::job::{IntendedHold, Intent, Job, JobEvent, JobKey, JobState, Pending, Taken, Trigger};
 use crate::pause::pause_at;
 use crate::plan::observe::{Needs, may_read};
 use crate::plan::room::Room;
+use crate::plan::taken::{gather_look_up, gather_taken, plan_copies, plan_sets};
 use crate::plan::{
     AccountView, Action, BATCH_MAX, FACTS_FRESH_FOR, GRADE_BATCH_MAX, POLL_BATCH_MAX, Plan, PlanInputs, Reading,
     RequestAction, Scope,
@@ -23,8 +24,6 @@ use crate::plan::{
 use crate::policy::{Policy, saturating_add};
 use crate::tags;
 
-/// How often an unknown outcome is looked up. EC2 shows most images within seconds.
-const LOOK_UP_EVERY: SignedDuration = SignedDuration::from_secs(5);
 /// The least and the most time between two looks at a pending image. Images take minutes to hours, so the wait grows
 /// with the age of the image: EC2 asks pollers to begin late and to slow down.
 const POLL_EVERY_MIN: SignedDuration = SignedDuration::from_secs(2);
@@ -32,7 +31,7 @@ const POLL_EVERY_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// A stalled image is looked at this often.
 const POLL_STALLED_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// Images that are nearly due are looked at in the same call.
-const POLL_TOGETHER_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+pub(super) const POLL_TOGETHER_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 /// For each image that is pending the others are looked at so much less often, up to [`POLL_EVERY_MAX`]. A call asks about
 /// 200 images, so looks come to one call in ten seconds, however many images there are; a few are looked at as soon as
 /// their age allows.
@@ -40,10 +39,14 @@ const POLL_SPREAD: SignedDuration = SignedDuration::from_millis(50);
 
 /// What is gathered while walking over the jobs.
 #[derive(Default)]
-struct Gathered<'a> {
+pub(super) struct Gathered<'a> {
     /// The least time between two looks at an image.
     spread: BTreeMap<&'a AccountName, SignedDuration>,
-    look_ups: BTreeMap<&'a AccountName, Vec<JobId>>,
+    pub(super) look_ups: BTreeMap<&'a AccountName, Vec<JobId>>,
+    /// Unknown outcomes of requests that have no name.
+    pub(super) sets: BTreeMap<&'a AccountName, Vec<JobId>>,
+    /// Snapshots that are being copied.
+    pub(super) copies: BTreeMap<&'a AccountName, Vec<(Timestamp, JobId)>>,
     polls: BTreeMap<&'a AccountName, Vec<(Timestamp, JobId)>>,
     grades: BTreeMap<(&'a AccountName, Grade), Vec<JobId>>,
 }
@@ -67,7 +70,10 @@ pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut P
             continue;
         }
         // An image that others left is watched to its end if it stands in the way; nothing is started for others.
-        let under_way = matches!(job.state, JobState::Capturing(_) | JobState::Pending(_) | JobState::Finishing(_));
+        let under_way = matches!(
+            job.state,
+            JobState::Capturing(_) | JobState::Taken(_) | JobState::Pending(_) | JobState::Finishing(_)
+        );
         let is_covered = inputs.scope.covers(job) || (under_way && covered.contains(&place_of(job)));
         if !is_covered {
             continue;
@@ -82,6 +88,7 @@ pub(super) fn plan_jobs(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut P
         match &job.state {
             JobState::Queued { .. } | JobState::Preparing | JobState::Holding => starts.waiting.push(job),
             JobState::Capturing(_) => gather_look_up(inputs, job, view, &mut gathered, plan),
+            JobState::Taken(taken) => gather_taken(inputs, job, taken, view, &mut gathered, plan),
             JobState::Pending(image) => pending.push((job, image, view)),
             JobState::Finishing(image) => {
                 gathered.grades.entry((&job.account_name, image.grade)).or_default().push(job.id);
@@ -157,28 +164,13 @@ fn plan_unusable(inputs: &PlanInputs<'_>, job: &Job, problem: Unusable, needs: &
             }
             plan_late(inputs, job, &format!(": {problem}"), plan);
         }
-        JobState::Pending(pending) => {
-            plan_stalled(inputs, job, pending, plan);
+        JobState::Taken(Taken { taken_at: since, stalled, .. })
+        | JobState::Pending(Pending { accepted_at: since, stalled, .. }) => {
+            plan_stalled(inputs, job, (*since, *stalled), plan);
         }
         _ => {}
     }
     plan.notes.push(format!("job {} waits: {problem}", job.id));
-}
-
-fn gather_look_up<'a>(
-    inputs: &PlanInputs<'_>,
-    job: &'a Job,
-    view: &AccountView,
-    gathered: &mut Gathered<'a>,
-    plan: &mut Plan,
-) {
-    let last_look = view.looked_at.get(&job.id).filter(|at| **at <= inputs.now);
-    let due_at = last_look.map_or(inputs.now, |at| saturating_add(*at, LOOK_UP_EVERY));
-    if due_at <= inputs.now {
-        gathered.look_ups.entry(&job.account_name).or_default().push(job.id);
-    } else {
-        plan.wake_no_later_than(due_at);
-    }
 }
 
 fn gather_poll<'a>(
@@ -190,21 +182,26 @@ fn gather_poll<'a>(
     plan: &mut Plan,
 ) {
     // One job has one action in a plan: what is written down here is looked at in the next one.
-    if plan_stalled(inputs, job, pending, plan) {
+    if plan_stalled(inputs, job, (pending.accepted_at, pending.stalled), plan) {
         return;
     }
     let last_look = view.looked_at.get(&job.id).copied().unwrap_or(pending.accepted_at);
     // A look in the future was at a clock that has been set back since.
     let spread = gathered.spread.get(&job.account_name).copied().unwrap_or_default();
-    let wait = poll_every(pending, last_look).max(spread);
+    let wait = poll_every((pending.accepted_at, pending.stalled), last_look).max(spread);
     let due_at = if last_look <= inputs.now { saturating_add(last_look, wait) } else { inputs.now };
     gathered.polls.entry(&job.account_name).or_default().push((due_at, job.id));
 }
 
-/// True if it is to be written down that the image is overdue.
-fn plan_stalled(inputs: &PlanInputs<'_>, job: &Job, pending: &Pending, plan: &mut Plan) -> bool {
-    let Some(intent) = job.intent.as_ref().filter(|_| !pending.stalled) else { return false };
-    let stalls_at = saturating_add(pending.accepted_at, intent.deadline);
+/// True if it is to be written down that the image is overdue: since when EC2 makes it, and whether that was said before.
+pub(super) fn plan_stalled(
+    inputs: &PlanInputs<'_>,
+    job: &Job,
+    (since, stalled): (Timestamp, bool),
+    plan: &mut Plan,
+) -> bool {
+    let Some(intent) = job.intent.as_ref().filter(|_| !stalled) else { return false };
+    let stalls_at = saturating_add(since, intent.deadline);
     if stalls_at <= inputs.now {
         plan.actions.push(Action::Record { job: job.id, event: JobEvent::Stalled });
         return true;
@@ -214,11 +211,11 @@ fn plan_stalled(inputs: &PlanInputs<'_>, job: &Job, pending: &Pending, plan: &mu
 }
 
 /// A quarter of the age, so that a look is never later than a fifth of the time the image takes.
-fn poll_every(pending: &Pending, now: Timestamp) -> SignedDuration {
-    if pending.stalled {
+pub(super) fn poll_every((since, stalled): (Timestamp, bool), now: Timestamp) -> SignedDuration {
+    if stalled {
         return POLL_STALLED_EVERY;
     }
-    (now.duration_since(pending.accepted_at) / 4).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX)
+    (now.duration_since(since) / 4).clamp(POLL_EVERY_MIN, POLL_EVERY_MAX)
 }
 
 fn is_looking(inputs: &PlanInputs<'_>, account: &AccountName) -> bool {
@@ -232,6 +229,8 @@ fn plan_gathered(inputs: &PlanInputs<'_>, gathered: Gathered<'_>, plan: &mut Pla
             plan.actions.push(Action::LookUpNames { account: account.clone(), jobs });
         }
     }
+    plan_sets(inputs, gathered.sets, plan);
+    plan_copies(inputs, gathered.copies, plan);
     for (account, mut polls) in gathered.polls {
         let Some(first_due_at) = polls.iter().map(|(due_at, _)| *due_at).min() else { continue };
         if inputs.now < first_due_at {
@@ -267,7 +266,8 @@ struct Starts<'a> {
 
 impl<'a> Starts<'a> {
     fn count(&mut self, inputs: &PlanInputs<'_>, job: &'a Job, is_busy: bool) {
-        let occupies = is_busy || matches!(job.state, JobState::Capturing(_) | JobState::Pending(_));
+        let occupies =
+            is_busy || matches!(job.state, JobState::Capturing(_) | JobState::Taken(_) | JobState::Pending(_));
         if occupies && inputs.jobs.shares_instance(job) {
             self.occupied.insert(place_of(job), job);
         }
@@ -471,6 +471,8 @@ fn request_action(
             mounts: order.freeze.mounts.clone(),
             budget: order.freeze.budget,
         }),
+        // Only a hold finds out whether the instance allows it, before anything stands still.
+        registration: None,
         recorded_at: inputs.now,
     };
     RequestAction {

@@ -60,8 +60,9 @@ pub(super) fn plan_deletions(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &
         if inputs.now < due_at && due_at.duration_since(inputs.now) <= DELETION_RETRY_MAX {
             plan.wake_no_later_than(due_at);
         } else if let Some(account) = usable_account(inputs, deletion, needs, plan) {
-            let due =
-                if matches!(deletion.state, DeletionState::Planned { .. }) { &mut retire } else { &mut snapshots };
+            // Snapshots without an image need no deregistration.
+            let has_image = matches!(deletion.state, DeletionState::Planned { .. }) && deletion.image.is_some();
+            let due = if has_image { &mut retire } else { &mut snapshots };
             due.entry(account).or_default().push(deletion.id);
         }
     }
@@ -101,6 +102,6 @@ fn usable_account<'a>(
         }
         _ => format!("account {name} is no longer {} in {}", deletion.account, deletion.region),
     };
-    plan.notes.push(format!("the deletion of {} waits: {problem}", deletion.image));
+    plan.notes.push(format!("the deletion of {} waits: {problem}", deletion.what()));
     None
 }

@@ -139,6 +139,9 @@ fn describe(action: &Action) -> String {
         }
         Action::RequestImage(request) => format!("request {} {}", request.intent.name, request.intent.mode),
         Action::LookUpNames { jobs, .. } => format!("look up {}", jobs.len()),
+        Action::LookUpSets { jobs, .. } => format!("look up sets {}", jobs.len()),
+        Action::PollSnapshots { jobs, .. } => format!("poll snapshots {}", jobs.len()),
+        Action::RegisterImage { account, .. } => format!("register in {account}"),
         Action::PollImages { jobs, .. } => format!("poll {}", jobs.len()),
         Action::WriteGrades { grade, jobs, .. } => format!("grade {grade} {}", jobs.len()),
         Action::Prune(prune) => {
@@ -452,6 +455,7 @@ fn intent() -> Intent {
         launched_at: at("2026-01-01T00:00:00Z"),
         deadline: minutes(24 * 60),
         hold: None,
+        registration: None,
         recorded_at: at("2026-11-21T02:00:00Z"),
     }
 }

@@ -15,13 +15,13 @@ use crate::id::{AccountId, AccountName, DeletionId, ImageId, InstanceId, JobId, 
 /// A decision to delete is acted upon within this time or taken again: pins, uses and rules may have changed since.
 pub const DELETION_FRESH_FOR: SignedDuration = SignedDuration::from_mins(30);
 
-/// One image that goes, with its snapshots.
+/// One image that goes, with its snapshots; or snapshots alone, of which no image was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     /// Its id.
     pub id: DeletionId,
-    /// The image.
-    pub image: ImageId,
+    /// The image; none where snapshots go of which no image was made.
+    pub image: Option<ImageId>,
     /// The job that made it.
     pub job: JobId,
     /// The policy it belongs to.
@@ -170,7 +170,7 @@ pub enum DeletionEvent {
         /// When to look.
         retry_at: Timestamp,
     },
-    /// Snapshots were looked at, and those that were there were asked to go.
+    /// Snapshots were looked at, and those that were there were asked to go. Without an image it is the first step too.
     SnapshotsChecked {
         /// Those that are not known to be gone; empty ends the deletion.
         left: Vec<LeftSnapshot>,
@@ -204,7 +204,7 @@ impl DeletionEvent {
         match self {
             Self::Deferred { retry_at, reason } => format!("{reason}; again at {retry_at}"),
             Self::Deregistered { left, .. } if left.is_empty() => "it had no snapshot left".to_owned(),
-            Self::SnapshotsChecked { left, .. } if left.is_empty() => "the image and its snapshots are gone".to_owned(),
+            Self::SnapshotsChecked { left, .. } if left.is_empty() => "nothing of it is left".to_owned(),
             Self::Deregistered { left, .. } | Self::SnapshotsChecked { left, .. } => describe(left),
             Self::Refused(error) => format!("{}: {}", error.code, error.message),
             Self::Withdrawn { reason } => reason.clone(),
@@ -252,8 +252,14 @@ impl Deletion {
             (State::SnapshotsLeft { left, .. }, DeletionEvent::Deferred { retry_at, .. }) => {
                 State::SnapshotsLeft { left: left.clone(), retry_at: *retry_at }
             }
+            (State::Planned { .. }, DeletionEvent::SnapshotsChecked { .. }) if self.image.is_some() => {
+                return Err(IllegalDeletion { from: self.state.name(), event: event.as_str() });
+            }
             (State::Planned { .. }, DeletionEvent::Deregistered { left, retry_at })
-            | (State::SnapshotsLeft { .. }, DeletionEvent::SnapshotsChecked { left, retry_at }) => {
+            | (
+                State::Planned { .. } | State::SnapshotsLeft { .. },
+                DeletionEvent::SnapshotsChecked { left, retry_at },
+            ) => {
                 if left.is_empty() {
                     State::Done { finished_at: at }
                 } else {
@@ -269,6 +275,14 @@ impl Deletion {
             (from, event) => return Err(IllegalDeletion { from: from.name(), event: event.as_str() }),
         };
         Ok(Self { state, attempts: self.attempts.saturating_add(1), ..self })
+    }
+
+    /// What goes, for people.
+    pub fn what(&self) -> String {
+        match &self.image {
+            Some(image) => image.to_string(),
+            None => self.snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", "),
+        }
     }
 
     /// When it is next worked on; `None` if it has ended.

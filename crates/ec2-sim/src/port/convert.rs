@@ -65,6 +65,7 @@ pub(crate) fn seen_snapshot(view: SnapshotView) -> SeenSnapshot {
         state: match view.state {
             reply::SnapshotState::Pending => SnapshotState::Pending,
             reply::SnapshotState::Completed => SnapshotState::Completed,
+            reply::SnapshotState::Error => SnapshotState::Unusable,
         },
         started_at: Some(view.facts.started_at),
         description: view.facts.description,

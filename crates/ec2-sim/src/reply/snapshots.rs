@@ -11,6 +11,8 @@ use crate::reply::Tags;
 pub enum SnapshotState {
     Pending,
     Completed,
+    /// It failed, and no image can be made of it.
+    Error,
 }
 
 impl SnapshotState {
@@ -19,6 +21,7 @@ impl SnapshotState {
         match self {
             Self::Pending => "pending",
             Self::Completed => "completed",
+            Self::Error => "error",
         }
     }
 }

@@ -87,6 +87,8 @@ pub enum CallOutcome {
     LostAfterEffect,
     /// Nothing was done, and no answer ever comes.
     Hung,
+    /// It was done, and no answer ever comes.
+    HungAfterEffect,
     /// Nothing was done, and the answer is a page of HTML.
     Garbage,
 }

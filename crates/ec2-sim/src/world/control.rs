@@ -114,6 +114,25 @@ impl World {
         self.change_snapshot(id, |snapshot| snapshot.fails_with = Some(failure));
     }
 
+    /// Images that are registered from now on come out as another platform than plain Linux, as `RegisterImage` warns that they
+    /// can.
+    pub fn set_registered_platform(&self, platform_details: &str) {
+        self.state().settings.registered_platform = Some(platform_details.to_owned());
+    }
+
+    /// This snapshot fails now, and with it all that were taken as one with it: "If any one of the snapshots in the set fails,
+    /// all of the other snapshots are marked as failed" is what `CreateSnapshots` promises.
+    pub fn fail_snapshot(&self, id: &SnapshotId) {
+        let now = self.clock().now();
+        let mut failed = vec![id.clone()];
+        for contents in self.state().places.values() {
+            failed.extend(contents.snapshots.get(id).into_iter().flat_map(|it| it.set.clone()));
+        }
+        for id in failed {
+            self.change_snapshot(&id, |snapshot| snapshot.failed_at = Some(now));
+        }
+    }
+
     fn change_snapshot(&self, id: &SnapshotId, change: impl Fn(&mut Snapshot)) {
         for contents in self.state().places.values_mut() {
             contents.snapshots.get_mut(id).into_iter().for_each(&change);

@@ -261,7 +261,7 @@ impl Contents {
                 snapshot.facts.volume_id == *volume_id
                     && snapshot.deleted_at.is_none()
                     && snapshot.facts.started_at < Timestamp::MAX
-                    && snapshot.state_at(now) == SnapshotState::Pending
+                    && snapshot.state_at(now) != SnapshotState::Completed
             };
             if PENDING_SNAPSHOTS_PER_VOLUME_MAX <= self.snapshots.values().filter(pending).count() {
                 let message = format!("Maximum allowed in-progress snapshots for the volume '{volume_id}' exceeded.");
@@ -328,6 +328,8 @@ impl Contents {
             let snapshot = Snapshot {
                 facts: snapshot_facts,
                 completes_at: begun.completes_at,
+                failed_at: None,
+                set: Vec::new(),
                 deleted_at: None,
                 is_locked: false,
                 fails_with: None,

@@ -40,11 +40,11 @@ impl State {
         let volumes = chosen_volumes(instance, call)?;
         contents.check_snapshot_limit(&volumes, context.now)?;
         let mut started = Vec::new();
-        for volume in volumes {
-            let id = SnapshotId::fresh(&mut self.rng);
+        let set: Vec<SnapshotId> = volumes.iter().map(|_| SnapshotId::fresh(&mut self.rng)).collect();
+        for (volume, id) in volumes.into_iter().zip(set.clone()) {
             let snapshot = contents.start_snapshot(&id, &volume, call, &tags, context);
-            let snapshot =
-                snapshot.map(|snapshot| Snapshot { completes_at: later(context.now, takes / 10 * 9), ..snapshot });
+            let completes_at = later(context.now, takes / 10 * 9);
+            let snapshot = snapshot.map(|snapshot| Snapshot { completes_at, set: set.clone(), ..snapshot });
             if let Some(snapshot) = snapshot {
                 started.push(view(&snapshot, context.now));
                 contents.snapshots.insert(id, snapshot);
@@ -103,6 +103,8 @@ impl Contents {
         Some(Snapshot {
             facts,
             completes_at: Timestamp::MAX,
+            failed_at: None,
+            set: Vec::new(),
             deleted_at: None,
             is_locked: false,
             fails_with: None,

@@ -38,6 +38,7 @@ impl State {
             return Err(ApiError::client("InvalidBlockDeviceMapping", message));
         }
         contents.check_name_is_free(&call.name, context)?;
+        let platform_details = self.settings.registered_platform.clone().unwrap_or_else(|| "Linux/UNIX".to_owned());
         let id = ImageId::fresh(&mut self.rng);
         let facts = ImageFacts {
             id: id.clone(),
@@ -46,7 +47,7 @@ impl State {
             owner: context.place.account.clone(),
             origin: ImageOrigin::RegisterImage,
             architecture: call.architecture.clone(),
-            platform_details: "Linux/UNIX".to_owned(),
+            platform_details,
             machine: call.machine.clone(),
             root_device_name: call.root_device_name.clone(),
             created_at: context.now,

@@ -105,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) tag_lag: SignedDuration,
     /// Actions that the endpoint does not know.
     pub(crate) unknown_actions: BTreeSet<Action>,
+    /// What images that are registered come out as.
+    pub(crate) registered_platform: Option<String>,
     pub(crate) mishaps: Mishaps,
     /// How long a call over HTTP takes, there and back.
     pub(crate) latency: Duration,
@@ -135,6 +137,7 @@ impl Default for Settings {
             new_snapshot_lag: SignedDuration::ZERO,
             tag_lag: SignedDuration::ZERO,
             unknown_actions: BTreeSet::new(),
+            registered_platform: None,
             mishaps: Mishaps::default(),
             latency: Duration::ZERO,
             snapshot_lag: SignedDuration::from_secs(2),

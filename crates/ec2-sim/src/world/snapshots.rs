@@ -3,6 +3,7 @@
 //!
 //! Rules: "Create Amazon EBS snapshots", `DeleteSnapshot` and `DescribeSnapshots`.
 
+use amikeep_domain::id::SnapshotId;
 use jiff::Timestamp;
 
 use crate::reply::{SnapshotDeletion, SnapshotFacts, SnapshotState, SnapshotView, Tags};
@@ -15,6 +16,10 @@ use crate::world::tags::TagLog;
 pub(crate) struct Snapshot {
     pub(crate) facts: SnapshotFacts,
     pub(crate) completes_at: Timestamp,
+    /// Since when it has failed.
+    pub(crate) failed_at: Option<Timestamp>,
+    /// Those that were taken in the same call, as one.
+    pub(crate) set: Vec<SnapshotId>,
     pub(crate) deleted_at: Option<Timestamp>,
     /// Whether Snapshot Lock holds it.
     pub(crate) is_locked: bool,
@@ -34,7 +39,11 @@ impl Snapshot {
     }
 
     pub(crate) fn state_at(&self, at: Timestamp) -> SnapshotState {
-        if self.completes_at <= at { SnapshotState::Completed } else { SnapshotState::Pending }
+        match self.failed_at {
+            Some(failed_at) if failed_at <= at => SnapshotState::Error,
+            _ if self.completes_at <= at => SnapshotState::Completed,
+            _ => SnapshotState::Pending,
+        }
     }
 
     pub(crate) fn view(&self, horizon: &Horizon) -> Option<SnapshotView> {

@@ -105,6 +105,7 @@ enum OutcomeEntry {
     LostAfterEffect,
     CutInBody,
     Hang,
+    HangAfterEffect,
     Garbage,
 }
 
@@ -196,6 +197,7 @@ impl OutcomeEntry {
             Self::LostAfterEffect => FaultOutcome::LostReplyAfterEffect,
             Self::CutInBody => FaultOutcome::CutInBody,
             Self::Hang => FaultOutcome::Hang,
+            Self::HangAfterEffect => FaultOutcome::HangAfterEffect,
             Self::Garbage => FaultOutcome::Garbage,
         }
     }

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amikeep_cloud::{CloudError, CloudErrorKind, RemovedSnapshot, SnapshotRemoval};
+use amikeep_cloud::{CloudError, CloudErrorKind, RemovedSnapshot, SeenSnapshot, SnapshotRemoval};
 use amikeep_domain::decision::JobError;
 use amikeep_domain::id::{Owner, SnapshotId};
 use amikeep_domain::plan::DELETION_RETRY_MAX;
 use amikeep_domain::policy::saturating_add;
-use amikeep_domain::prune::{DELETION_FRESH_FOR, Deletion, DeletionEvent, LeftSnapshot, ListedImage, OwnedImage};
+use amikeep_domain::prune::{
+    DELETION_FRESH_FOR, Deletion, DeletionEvent, DeletionState, LeftSnapshot, ListedImage, OwnedImage,
+};
+use amikeep_domain::tags;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::advice::next_step;
@@ -40,6 +43,35 @@ pub(crate) fn after_look(
         Ok(()) => None,
         Err(problem) => withdrawn(problem.to_string()),
     }
+}
+
+/// What follows from a last look at snapshots that go without an image; none if they may be asked to go. One that does not
+/// carry our tags for the job any more is somebody else's by now, and nothing of the set is touched.
+pub(crate) fn after_look_at_set(
+    deletion: &Deletion,
+    there: &BTreeMap<SnapshotId, SeenSnapshot>,
+    owner: &Owner,
+    now: Timestamp,
+) -> Option<DeletionEvent> {
+    let is_decided_now = matches!(deletion.state, DeletionState::Planned { .. }) && deletion.image.is_none();
+    let mut there = deletion.snapshots.iter().filter_map(|id| there.get(id)).peekable();
+    if !is_decided_now || there.peek().is_none() {
+        return None;
+    }
+    if DELETION_FRESH_FOR < now.duration_since(deletion.planned_at).abs() {
+        let reason = format!("it was decided at {}, and is decided anew", deletion.planned_at);
+        return Some(DeletionEvent::Withdrawn { reason });
+    }
+    let job = deletion.job.to_string();
+    let problem = there.find_map(|snapshot| {
+        let is = |tag: &str, value: &str| snapshot.tags.get(tag).is_some_and(|found| found == value);
+        if snapshot.tags.contains_key(tags::PIN) {
+            return Some(format!("{} was pinned in the meantime", snapshot.id));
+        }
+        let is_ours = is(tags::OWNER, owner.as_str()) && is(tags::JOB, &job);
+        (!is_ours).then(|| format!("{} does not carry the tags of its job", snapshot.id))
+    });
+    problem.map(|reason| DeletionEvent::Withdrawn { reason })
 }
 
 /// What the answer to a deregistration means. It can be asked for again, so that an unknown outcome is no special case.
@@ -144,7 +176,6 @@ fn refused_wait(attempts: u32) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use amikeep_cloud::Action;
-    use amikeep_domain::prune::DeletionState;
 
     use super::*;
 
@@ -159,7 +190,7 @@ mod tests {
     fn deletion() -> Deletion {
         Deletion {
             id: "0193509f-6e00-7c3a-9b1e-5d2f8a4c6e11".parse().unwrap(),
-            image: "ami-00000000000000001".parse().unwrap(),
+            image: Some("ami-00000000000000001".parse().unwrap()),
             job: "0193509f-6e00-7c3a-9b1e-5d2f8a4c6e10".parse().unwrap(),
             policy: "db".parse().unwrap(),
             account: "111122223333".parse().unwrap(),

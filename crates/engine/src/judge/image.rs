@@ -111,6 +111,9 @@ pub(crate) fn finish(
         let error = JobError::new("no_intent", "the job has an image and no intent", "report this as a bug");
         return JobEvent::Failed(error);
     };
+    if let Some(error) = billed_differently(intent, image) {
+        return JobEvent::Failed(error);
+    }
     let grades = Grades { job, intent, pending, image, snapshots };
     let (grade, evidence) = grades.of_image();
     if let Some(grade_min) = intent.grade_min.filter(|grade_min| grade < *grade_min) {
@@ -120,6 +123,19 @@ pub(crate) fn finish(
     let captured_at = starts.min().or(image.created_at).unwrap_or(pending.accepted_at);
     let volumes = captured_volumes(&grades);
     JobEvent::Available(Finished { image: pending.image.clone(), captured_at, grade, evidence, volumes })
+}
+
+/// An image that was registered from snapshots is what EC2 makes of it. `RegisterImage` in the API Reference asks to compare
+/// what it is billed as, and says that the image is none of the instance if that differs.
+fn billed_differently(intent: &Intent, image: &SeenImage) -> Option<JobError> {
+    let wanted = &intent.registration.as_ref()?.attributes.billing.platform_details;
+    let found = image.platform_details.as_ref().filter(|found| *found != wanted)?;
+    Some(JobError::new(
+        "platform_differs",
+        format!("{} is billed as \"{found}\" and the instance as \"{wanted}\"", image.id),
+        "set `capture = \"image\"` for this instance: then CreateImage takes the image, which keeps what it is billed as. This \
+         image stays until a newer one succeeds",
+    ))
 }
 
 /// What an image and its volumes are worth.

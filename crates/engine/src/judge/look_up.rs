@@ -2,7 +2,7 @@
 
 use amikeep_cloud::SeenImage;
 use amikeep_domain::decision::JobError;
-use amikeep_domain::job::{Capturing, Job, JobEvent, JobState};
+use amikeep_domain::job::{Capturing, Job, JobEvent, JobState, Taken, TakenStep};
 use amikeep_domain::policy::saturating_add;
 use amikeep_domain::tags;
 use jiff::{SignedDuration, Timestamp};
@@ -18,10 +18,14 @@ pub(crate) fn judge_look_up(
     engine_started_at: Timestamp,
     now: Timestamp,
 ) -> Option<JobEvent> {
-    let JobState::Capturing(capturing) = &job.state else { return None };
-    let certain_at = saturating_add(sent_by(job, capturing, engine_started_at), lag);
-    // A time in the future was told by a clock that has been set back. Sending again is safe, since EC2 refuses the name.
-    let certain_at = if saturating_add(now, CALL_MAX + lag) < certain_at { now } else { certain_at };
+    let (outcome, certain_at) = match &job.state {
+        JobState::Capturing(outcome) => (outcome, certain_at(recorded_at(job), outcome, lag, engine_started_at, now)),
+        JobState::Taken(Taken { step: TakenStep::Registering { recorded_at, outcome }, .. }) => {
+            (outcome, certain_at(*recorded_at, outcome, lag, engine_started_at, now))
+        }
+        _ => return None,
+    };
+    let is_registering = matches!(job.state, JobState::Taken(_));
     match found {
         Some(image) => match image.tags.get(tags::JOB) {
             Some(tag) if *tag == job.id.to_string() => Some(JobEvent::Adopted { image: image.id.clone() }),
@@ -29,22 +33,42 @@ pub(crate) fn judge_look_up(
             None => (certain_at <= now).then(|| JobEvent::Failed(name_taken(job, Some(image)))),
         },
         None if now < certain_at => None,
-        None if capturing.name_in_use => Some(JobEvent::Failed(name_taken(job, None))),
-        None => Some(JobEvent::Deferred {
-            retry_at: now,
-            reason: format!("no image of that name after {} s, so the request did not arrive", lag.as_secs()),
-        }),
+        None if outcome.name_in_use => Some(JobEvent::Failed(name_taken(job, None))),
+        None => {
+            let reason = format!("no image of that name after {} s, so the request did not arrive", lag.as_secs());
+            let retry_at = now;
+            let again = if is_registering {
+                JobEvent::RegisterDeferred { retry_at, reason }
+            } else {
+                JobEvent::Deferred { retry_at, reason }
+            };
+            Some(again)
+        }
     }
 }
 
-/// When the request was sent at the latest. A call is on its way for no longer than a call may take; and one of a
-/// daemon that died was sent before this engine took the lock.
-fn sent_by(job: &Job, capturing: &Capturing, engine_started_at: Timestamp) -> Timestamp {
-    let recorded_at = job.intent.as_ref().map_or(job.created_at, |intent| intent.recorded_at);
+/// When what EC2 does not show by then was not carried out for certain.
+///
+/// A call is on its way for no longer than a call may take; and one of a daemon that died was sent before this engine took
+/// the lock.
+pub(super) fn certain_at(
+    recorded_at: Timestamp,
+    outcome: &Capturing,
+    lag: SignedDuration,
+    engine_started_at: Timestamp,
+    now: Timestamp,
+) -> Timestamp {
     let call_ended_at = saturating_add(recorded_at, CALL_MAX);
     let by_another = recorded_at < engine_started_at;
     let ended_at = if by_another { call_ended_at.min(engine_started_at) } else { call_ended_at };
-    capturing.unknown_since.unwrap_or(ended_at)
+    let certain_at = saturating_add(outcome.unknown_since.unwrap_or(ended_at), lag);
+    // A time in the future was told by a clock that has been set back. Sending again is safe, since EC2 refuses the name.
+    if saturating_add(now, CALL_MAX + lag) < certain_at { now } else { certain_at }
+}
+
+/// When the intent was committed.
+pub(super) fn recorded_at(job: &Job) -> Timestamp {
+    job.intent.as_ref().map_or(job.created_at, |intent| intent.recorded_at)
 }
 
 fn name_taken(job: &Job, image: Option<&SeenImage>) -> JobError {

@@ -1,6 +1,6 @@
-//! What the answer to `CreateImage` means.
+//! What the answer to `CreateImage` means, and to `CreateSnapshots`.
 
-use amikeep_cloud::{CloudError, CloudErrorKind};
+use amikeep_cloud::{CloudError, CloudErrorKind, SeenSnapshot};
 use amikeep_domain::decision::JobError;
 use amikeep_domain::id::ImageId;
 use amikeep_domain::job::{Job, JobEvent, Trigger};
@@ -18,15 +18,34 @@ const BUSY_WAIT_MIN: SignedDuration = SignedDuration::from_secs(20);
 const CREDENTIALS_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
 pub(crate) fn judge_request(job: &Job, answer: Result<ImageId, CloudError>, now: Timestamp) -> JobEvent {
-    let error = match answer {
-        Ok(image) => return JobEvent::Accepted { image },
-        Err(error) => error,
-    };
+    match answer {
+        Ok(image) => JobEvent::Accepted { image },
+        Err(error) => judge_error(job, &error, now),
+    }
+}
+
+/// The same of `CreateSnapshots`, whose answer names the snapshots. Those of which EC2 does not say what volume they are of
+/// are of no use to an image.
+pub(crate) fn judge_request_of_snapshots(
+    job: &Job,
+    answer: Result<Vec<SeenSnapshot>, CloudError>,
+    now: Timestamp,
+) -> JobEvent {
+    match answer {
+        Ok(taken) => {
+            let snapshots = taken.into_iter().filter_map(|it| Some((it.volume?, it.id))).collect();
+            JobEvent::SnapshotsTaken { snapshots }
+        }
+        Err(error) => judge_error(job, &error, now),
+    }
+}
+
+fn judge_error(job: &Job, error: &CloudError, now: Timestamp) -> JobEvent {
     let deferred = |wait: SignedDuration| JobEvent::Deferred {
         retry_at: saturating_add(now, wait),
         reason: format!("{}: {}", error.code, error.message),
     };
-    let failed = || JobEvent::Failed(JobError::new(&error.code, &error.message, next_step(&error)));
+    let failed = || JobEvent::Failed(JobError::new(&error.code, &error.message, next_step(error)));
     let wait = backoff(job.id, job.attempts);
     match error.kind {
         CloudErrorKind::OutcomeUnknown => {

@@ -43,6 +43,7 @@ fn intent(mode: Consistency) -> Intent {
         launched_at: at("2026-01-01T00:00:00Z"),
         deadline: SignedDuration::from_hours(24),
         hold: None,
+        registration: None,
         recorded_at: at("2026-11-22T02:00:00Z"),
     }
 }

@@ -110,11 +110,13 @@ impl<C: Cloud> Engine<C> {
                 JobState::Skipped { reason: SkipReason::Cancelled, .. } => {
                     return Ok(self.ctx.ledger.record_request_done(request, now).await?);
                 }
-                JobState::Capturing(_) | JobState::Pending(_) | JobState::Finishing(_) => JobError::new(
-                    "too_late",
-                    format!("the image of job {id} has been asked for, and EC2 takes no such request back"),
-                    "let it end; retention removes the image, or deregister it by hand",
-                ),
+                JobState::Capturing(_) | JobState::Taken(_) | JobState::Pending(_) | JobState::Finishing(_) => {
+                    JobError::new(
+                        "too_late",
+                        format!("the image of job {id} has been asked for, and EC2 takes no such request back"),
+                        "let it end; retention removes the image, or deregister it by hand",
+                    )
+                }
                 JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Skipped { .. } => {
                     let state = job.state.name();
                     JobError::new("ended", format!("job {id} has ended already: {state}"), "nothing")

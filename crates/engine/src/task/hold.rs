@@ -10,10 +10,10 @@
 mod capture;
 mod prepare;
 
-use amikeep_cloud::Cloud;
+use amikeep_cloud::{Action, Cloud};
 use amikeep_domain::class::Consistency;
-use amikeep_domain::decision::{HoldOrder, NotHeld, decide_not_held};
-use amikeep_domain::freeze::{HoldRecord, LeftFrozen};
+use amikeep_domain::decision::{HoldOrder, NotHeld, decide_not_held, decide_unfit};
+use amikeep_domain::freeze::{CaptureBy, HoldRecord, LeftFrozen};
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::{HoldStep, Job, JobEvent, JobState};
 use amikeep_domain::plan::{FACTS_FRESH_FOR, RequestAction};
@@ -27,8 +27,8 @@ use tracing::warn;
 use crate::context::Context;
 use crate::hold::recover::{tell_left, thaw_left_by};
 use crate::hold::told::{Told, step};
-use crate::judge::judge_request;
-use crate::task::hold::capture::{Captured, Parts, capture};
+use crate::judge::{judge_request, judge_request_of_snapshots};
+use crate::task::hold::capture::{Answer, Captured, Parts, capture};
 use crate::task::hold::prepare::{Prepared, Unprepared, prepare};
 use crate::task::request::{admit, request_admitted};
 
@@ -36,10 +36,14 @@ use crate::task::request::{admit, request_admitted};
 pub(crate) async fn request_held<C: Cloud>(
     ctx: &Context<C>,
     job: Job,
-    action: RequestAction,
+    mut action: RequestAction,
     order: HoldOrder,
 ) -> Result<Job, LedgerError> {
-    if let Some(event) = admit(ctx, &job, &action).await {
+    let call = match order.freeze.capture {
+        CaptureBy::Image => Action::CreateImage,
+        CaptureBy::Snapshots => Action::CreateSnapshots,
+    };
+    if let Some(event) = admit(ctx, &job, &action, call).await {
         return ctx.ledger.record_event(&job, &event, ctx.now()).await;
     }
     let job = record_holding(ctx, job, &order).await?;
@@ -48,17 +52,27 @@ pub(crate) async fn request_held<C: Cloud>(
     if let Some(left) = thaw_left_by(ctx, job.id).await? {
         // Its record must stay, and the next hold of this job would replace it.
         let why = format!("an earlier hold of this job could not be thawed: {left}");
-        return not_held(ctx, job, action, &order, Broken { why, told: Vec::new(), after: After::AsBefore }).await;
+        let decision = decide_not_held(&order, &action.class, job.window, &why, ctx.now());
+        let broken = Broken { why, told: Vec::new(), after: After::AsBefore };
+        return not_held(ctx, job, action, decision, broken).await;
     }
-    let Prepared { ready, record, volumes, known } = match prepare(ctx, &job, &action, &order).await? {
+    let prepared = match prepare(ctx, &job, &action, &order).await? {
         Ok(prepared) => prepared,
         Err(Unprepared::Anew(reason)) => return decide_anew(ctx, &job, reason).await,
+        Err(Unprepared::Unfit(why)) => {
+            let decision = decide_unfit(&order, &action.class, &why);
+            let broken = Broken { why, told: Vec::new(), after: After::NothingFrozen };
+            return not_held(ctx, job, action, decision, broken).await;
+        }
         Err(Unprepared::NotReady(not_ready)) => {
             let told = not_ready.told(ctx.now());
             let broken = Broken { why: not_ready.why, told, after: After::NothingFrozen };
-            return not_held(ctx, job, action, &order, broken).await;
+            let decision = decide_not_held(&order, &action.class, job.window, &broken.why, ctx.now());
+            return not_held(ctx, job, action, decision, broken).await;
         }
     };
+    let Prepared { ready, record, volumes, known, registration } = prepared;
+    action.intent.registration = registration;
     let entered = ready.entered;
     let job = match record_intent(ctx, &job, &action, &record, entered.pre()).await {
         Ok(job) => job,
@@ -75,7 +89,8 @@ pub(crate) async fn request_held<C: Cloud>(
             let mut told = failed.steps;
             told.extend(post_steps(ctx, &leave(entered).await));
             let after = after(&job, record, failed.left_frozen);
-            not_held(ctx, job, action, &order, Broken { why: failed.why, told, after }).await
+            let decision = decide_not_held(&order, &action.class, job.window, &failed.why, ctx.now());
+            not_held(ctx, job, action, decision, Broken { why: failed.why, told, after }).await
         }
     }
 }
@@ -144,13 +159,12 @@ async fn not_held<C: Cloud>(
     ctx: &Context<C>,
     job: Job,
     mut action: RequestAction,
-    order: &HoldOrder,
+    decision: NotHeld,
     broken: Broken,
 ) -> Result<Job, LedgerError> {
-    let (now, why) = (ctx.now(), broken.why);
+    let now = ctx.now();
     let mut told = broken.told;
-    told.push((JobEvent::NotHeld { reason: why.clone() }, now));
-    let decision = decide_not_held(order, &action.class, job.window, &why, now);
+    told.push((JobEvent::NotHeld { reason: broken.why }, now));
     match &decision {
         NotHeld::FallBack(_) => {}
         NotHeld::Wait { retry_at, reason } => {
@@ -163,7 +177,7 @@ async fn not_held<C: Cloud>(
     let NotHeld::FallBack(reason) = decision else { return Ok(job) };
     let intent = &mut action.intent;
     (intent.mode, intent.expected, intent.grade_min) = (Consistency::NoReboot, Grade::Crash, None);
-    (intent.reason, intent.hold) = (reason.to_string(), None);
+    (intent.reason, intent.hold, intent.registration) = (reason.to_string(), None, None);
     action.tags.insert(tags::MODE.to_owned(), Consistency::NoReboot.to_string());
     request_admitted(ctx, job, action).await
 }
@@ -178,10 +192,19 @@ async fn finish<C: Cloud>(
     entered: Entered,
 ) -> Result<Job, LedgerError> {
     let after = after(&job, record, captured.left_frozen);
-    let event = judge_request(&job, captured.answer, ctx.now());
+    let event = match captured.answer {
+        Answer::Image(answer) => judge_request(&job, answer, ctx.now()),
+        Answer::Snapshots(answer) => judge_request_of_snapshots(&job, answer, ctx.now()),
+    };
     let mut told = captured.steps;
     told.push((JobEvent::Held(Box::new(captured.held)), ctx.now()));
-    let may_exist = matches!(event, JobEvent::Accepted { .. } | JobEvent::OutcomeUnknown { .. } | JobEvent::NameInUse);
+    let may_exist = matches!(
+        event,
+        JobEvent::Accepted { .. }
+            | JobEvent::SnapshotsTaken { .. }
+            | JobEvent::OutcomeUnknown { .. }
+            | JobEvent::NameInUse
+    );
     let job = if may_exist {
         told.push((event, ctx.now()));
         let recorded = ctx.ledger.record_told(&job, &told).await;

@@ -63,12 +63,13 @@ async fn record<C: Cloud>(
     let record = prune_record(ctx, action, &preview);
     let recorded = ctx.ledger.record_prune(&record).await?;
     for skipped in &recorded.skipped {
-        warn!(image_id = %skipped.image, "{} changed while the prune was planned and is left for the next", skipped.image);
+        let what = skipped.image.as_ref().map_or_else(|| "a set of snapshots".to_owned(), ToString::to_string);
+        warn!(job_id = %skipped.job, "{what} changed while the prune was planned and is left for the next");
     }
     for deletion in &recorded.deletions {
         info!(
-            image_id = %deletion.image, policy = %deletion.policy, instance_id = %deletion.instance,
-            "{} of {} goes: {}", deletion.image, deletion.instance, deletion.reason
+            image_id = %deletion.what(), policy = %deletion.policy, instance_id = %deletion.instance,
+            "{} of {} goes: {}", deletion.what(), deletion.instance, deletion.reason
         );
     }
     if action.request.is_none() {
@@ -117,7 +118,7 @@ fn new_deletion<C: Cloud>(ctx: &Context<C>, image: &PrunedImage, target: &OwnedI
     let stray = if image.is_stray { Some(stray(known)?) } else { None };
     Some(NewDeletion {
         id: ctx.new_deletion_id(),
-        image: target.image().clone(),
+        image: Some(target.image().clone()),
         job: known.job,
         policy: known.policy.clone(),
         account: known.account.clone(),

@@ -6,7 +6,7 @@ use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, ImageRequest, Reb
 use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::start_within_passed;
 use amikeep_domain::id::{AccountName, ImageId};
-use amikeep_domain::job::{Job, JobEvent, JobState};
+use amikeep_domain::job::{Job, JobEvent, JobKey, JobState};
 use amikeep_domain::plan::{FACTS_FRESH_FOR, RequestAction};
 use amikeep_ledger::LedgerError;
 
@@ -29,7 +29,7 @@ pub(crate) async fn request_image<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, mu
 }
 
 async fn request<C: Cloud>(ctx: &Context<C>, job: Job, action: RequestAction) -> Result<Job, LedgerError> {
-    match admit(ctx, &job, &action).await {
+    match admit(ctx, &job, &action, Action::CreateImage).await {
         Some(event) => ctx.ledger.record_event(&job, &event, ctx.now()).await,
         None => request_admitted(ctx, job, action).await,
     }
@@ -38,9 +38,14 @@ async fn request<C: Cloud>(ctx: &Context<C>, job: Job, action: RequestAction) ->
 /// Waits for room in EC2's request limit; the event that follows if the request may not be sent then.
 ///
 /// It comes before the intent: a process that dies while it waits leaves nothing in doubt.
-pub(crate) async fn admit<C: Cloud>(ctx: &Context<C>, job: &Job, action: &RequestAction) -> Option<JobEvent> {
-    let ready = |cloud: Arc<C>| async move { cloud.ready(Action::CreateImage).await };
-    if let Err(error) = ctx.call(&action.account, Action::CreateImage, ready).await {
+pub(crate) async fn admit<C: Cloud>(
+    ctx: &Context<C>,
+    job: &Job,
+    action: &RequestAction,
+    call: Action,
+) -> Option<JobEvent> {
+    let ready = |cloud: Arc<C>| async move { cloud.ready(call).await };
+    if let Err(error) = ctx.call(&action.account, call, ready).await {
         // Nothing was sent, whatever the error says.
         let kind = CloudErrorKind::Throttled;
         return Some(judge_request(job, Err(CloudError { kind, ..error }), ctx.now()));
@@ -102,9 +107,10 @@ pub(crate) fn image_request(action: &RequestAction) -> ImageRequest {
             Consistency::NoReboot | Consistency::Freeze => Reboot::No,
         },
         tags: action.tags.clone(),
-        description: format!(
-            "amikeep: {} of {} at {}, {}",
-            key.policy, key.instance, key.scheduled_at, action.intent.mode
-        ),
+        description: image_description(key, action.intent.mode),
     }
+}
+
+pub(crate) fn image_description(key: &JobKey, mode: Consistency) -> String {
+    format!("amikeep: {} of {} at {}, {mode}", key.policy, key.instance, key.scheduled_at)
 }

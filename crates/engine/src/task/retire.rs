@@ -1,16 +1,16 @@
 //! Carrying deletions out: look once more, deregister, and see every snapshot gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amikeep_cloud::{Action, Cloud, CloudError, ImageQuery, SnapshotQuery, VALUES_PER_FILTER_MAX};
+use amikeep_cloud::{Action, Cloud, CloudError, ImageQuery, SeenSnapshot, SnapshotQuery, VALUES_PER_FILTER_MAX};
 use amikeep_domain::id::{AccountName, DeletionId, ImageId, SnapshotId};
 use amikeep_domain::plan::Reading;
 use amikeep_domain::prune::{Deletion, DeletionEvent, DeletionState, ListedImage};
 use amikeep_ledger::LedgerError;
 
 use crate::context::Context;
-use crate::judge::{after_look, judge_retired, judge_snapshots};
+use crate::judge::{after_look, after_look_at_set, judge_retired, judge_snapshots};
 use crate::outcome::log_deletion;
 use crate::prune::list::listed_image;
 use crate::report::{Report, Retired};
@@ -27,7 +27,7 @@ pub(crate) async fn retire_images<C: Cloud>(
         Err(error) => retired.error = Some(error),
         Ok(listed) => {
             for deletion in deletions {
-                let event = retire(ctx, &account, &deletion, listed.get(&deletion.image)).await;
+                let event = retire(ctx, &account, &deletion, &listed).await;
                 if !record(ctx, deletion, &event, &mut retired).await {
                     break;
                 }
@@ -42,7 +42,7 @@ async fn observe_images<C: Cloud>(
     account: &AccountName,
     deletions: &[Deletion],
 ) -> Result<BTreeMap<ImageId, ListedImage>, CloudError> {
-    let ids: Vec<ImageId> = deletions.iter().map(|deletion| deletion.image.clone()).collect();
+    let ids: Vec<ImageId> = deletions.iter().filter_map(|deletion| deletion.image.clone()).collect();
     let ask = |cloud: Arc<C>| async move { cloud.observe_images(ImageQuery::Ids(ids)).await };
     let images = ctx.call(account, Action::DescribeImages, ask).await?;
     Ok(images.into_iter().filter_map(listed_image).collect())
@@ -52,12 +52,14 @@ async fn retire<C: Cloud>(
     ctx: &Context<C>,
     account: &AccountName,
     deletion: &Deletion,
-    listed: Option<&ListedImage>,
+    listed: &BTreeMap<ImageId, ListedImage>,
 ) -> DeletionEvent {
-    if let Some(event) = after_look(deletion, listed, &ctx.policy_set().owner, ctx.now()) {
+    let Some(image) = deletion.image.clone() else {
+        return DeletionEvent::Withdrawn { reason: "it has no image".to_owned() };
+    };
+    if let Some(event) = after_look(deletion, listed.get(&image), &ctx.policy_set().owner, ctx.now()) {
         return event;
     }
-    let image = deletion.image.clone();
     let ask = |cloud: Arc<C>| async move { cloud.retire_image(image).await };
     let answer = ctx.call(account, Action::DeregisterImage, ask).await;
     judge_retired(deletion, answer, ctx.now())
@@ -75,7 +77,10 @@ pub(crate) async fn delete_snapshots<C: Cloud>(
         Err(error) => retired.error = Some(error),
         Ok(there) => {
             for deletion in deletions {
-                let event = check(ctx, &account, &deletion, &there).await;
+                let event = match after_look_at_set(&deletion, &there, &ctx.policy_set().owner, ctx.now()) {
+                    Some(event) => event,
+                    None => check(ctx, &account, &deletion, &there).await,
+                };
                 if !record(ctx, deletion, &event, &mut retired).await {
                     break;
                 }
@@ -88,6 +93,7 @@ pub(crate) async fn delete_snapshots<C: Cloud>(
 fn left_of(deletion: &Deletion) -> Vec<SnapshotId> {
     match &deletion.state {
         DeletionState::SnapshotsLeft { left, .. } => left.iter().map(|it| it.snapshot.clone()).collect(),
+        DeletionState::Planned { .. } => deletion.snapshots.clone(),
         _ => Vec::new(),
     }
 }
@@ -96,14 +102,14 @@ async fn observe_snapshots<C: Cloud>(
     ctx: &Context<C>,
     account: &AccountName,
     deletions: &[Deletion],
-) -> Result<BTreeSet<SnapshotId>, CloudError> {
+) -> Result<BTreeMap<SnapshotId, SeenSnapshot>, CloudError> {
     let wanted: Vec<SnapshotId> = deletions.iter().flat_map(left_of).collect();
-    let mut there = BTreeSet::new();
+    let mut there = BTreeMap::new();
     for ids in wanted.chunks(VALUES_PER_FILTER_MAX) {
         let query = SnapshotQuery::Ids(ids.to_vec());
         let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(query).await };
         let seen = ctx.call(account, Action::DescribeSnapshots, ask).await?;
-        there.extend(seen.into_iter().map(|snapshot| snapshot.id));
+        there.extend(seen.into_iter().map(|snapshot| (snapshot.id.clone(), snapshot)));
     }
     Ok(there)
 }
@@ -112,11 +118,11 @@ async fn check<C: Cloud>(
     ctx: &Context<C>,
     account: &AccountName,
     deletion: &Deletion,
-    there: &BTreeSet<SnapshotId>,
+    there: &BTreeMap<SnapshotId, SeenSnapshot>,
 ) -> DeletionEvent {
     let mut answers = Vec::new();
     for snapshot in left_of(deletion) {
-        let answer = if there.contains(&snapshot) {
+        let answer = if there.contains_key(&snapshot) {
             let id = snapshot.clone();
             let ask = |cloud: Arc<C>| async move { cloud.delete_snapshot(id).await };
             Some(ctx.call(account, Action::DeleteSnapshot, ask).await)

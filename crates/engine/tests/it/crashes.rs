@@ -16,7 +16,7 @@ use crate::simulated::house::{House, at, instance_id, policy, spec, world};
 
 /// How a life ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
+pub(crate) enum Life {
     /// It reached its time.
     Lived,
     /// It died before.
@@ -50,7 +50,7 @@ async fn start(house: &mut House, fate: &Arc<Fate>) -> Engine<CrashingCloud<SimC
 }
 
 /// A daemon that dies around its `nth` effect or lives until `until`, and then another one until `settled_at`.
-async fn die_and_recover(house: &mut House, fate: &Arc<Fate>, until: &str, settled_at: &str) -> Life {
+pub(crate) async fn die_and_recover(house: &mut House, fate: &Arc<Fate>, until: &str, settled_at: &str) -> Life {
     let mut engine = start(house, fate).await;
     let life = live(house, &mut engine, fate, at(until)).await;
     drop(engine);
@@ -65,8 +65,13 @@ async fn die_and_recover(house: &mut House, fate: &Arc<Fate>, until: &str, settl
 /// Runs `night` with a death before and after each effect that there is, until one lives to its end. Says how many effects
 /// that one had.
 async fn with_every_death(night: impl AsyncFn(&Arc<Fate>) -> Life) -> u32 {
+    with_deaths(&[Side::Before, Side::After], night).await
+}
+
+/// The same on these sides of each effect. A death after one is a death before the next, but for what a call had done.
+pub(crate) async fn with_deaths(sides: &[Side], night: impl AsyncFn(&Arc<Fate>) -> Life) -> u32 {
     let mut effects = 0;
-    for side in [Side::Before, Side::After] {
+    for side in sides.iter().copied() {
         for nth in 1.. {
             let fate = Fate::dies_at(nth, side);
             let life = night(&fate).await;

@@ -9,6 +9,7 @@ mod nights;
 mod panics;
 mod pauses;
 mod pruning;
+mod sets;
 #[path = "../../../../tests/simulated/simulated.rs"]
 mod simulated;
 mod simulation;

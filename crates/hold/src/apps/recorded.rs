@@ -33,19 +33,7 @@ impl Recorded {
     /// The facts as the value of one tag, at most `length_max` characters: EC2 allows 256. Facts that do not fit are
     /// left out whole, so that no shortened position can be taken for a position.
     pub fn tag(&self, length_max: usize) -> String {
-        let mut tag = String::new();
-        let mut length = 0;
-        for (name, value) in &self.facts {
-            let fact: String = format!("{name}={value}").chars().map(fit_for_tag).collect();
-            let separator = if tag.is_empty() { "" } else { " / " };
-            let longer = length + separator.len() + fact.chars().count();
-            if longer <= length_max {
-                tag.push_str(separator);
-                tag.push_str(&fact);
-                length = longer;
-            }
-        }
-        tag
+        tag_of(self.facts.iter().map(|(name, value)| (*name, value.as_str())), length_max)
     }
 
     /// Adds a fact, unless there is nothing to tell.
@@ -54,6 +42,23 @@ impl Recorded {
             self.facts.push((name, value));
         }
     }
+}
+
+/// [`Recorded::tag`] of facts that were kept.
+pub fn tag_of<'a>(facts: impl Iterator<Item = (&'a str, &'a str)>, length_max: usize) -> String {
+    let mut tag = String::new();
+    let mut length = 0;
+    for (name, value) in facts {
+        let fact: String = format!("{name}={value}").chars().map(fit_for_tag).collect();
+        let separator = if tag.is_empty() { "" } else { " / " };
+        let longer = length + separator.len() + fact.chars().count();
+        if longer <= length_max {
+            tag.push_str(separator);
+            tag.push_str(&fact);
+            length = longer;
+        }
+    }
+    tag
 }
 
 /// What every service of AWS takes in a tag; sets of GTIDs are written with commas and line ends.

@@ -139,6 +139,7 @@ fn intent(job: &Job) -> Intent {
         launched_at: night() - SignedDuration::from_hours(1_000),
         deadline: SignedDuration::from_hours(24),
         hold: None,
+        registration: None,
         recorded_at: night(),
     }
 }

@@ -13,7 +13,7 @@ use crate::stored::{self, StoredError};
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct DeletionRow {
     pub(crate) id: String,
-    pub(crate) image: String,
+    pub(crate) image: Option<String>,
     pub(crate) job: String,
     pub(crate) policy: String,
     pub(crate) account: String,
@@ -34,7 +34,7 @@ impl From<&Deletion> for DeletionRow {
         let snapshots: Vec<_> = deletion.snapshots.iter().map(SnapshotId::as_str).collect();
         Self {
             id: deletion.id.to_string(),
-            image: deletion.image.to_string(),
+            image: deletion.image.as_ref().map(ToString::to_string),
             job: deletion.job.to_string(),
             policy: deletion.policy.to_string(),
             account: deletion.account.to_string(),
@@ -61,7 +61,7 @@ impl TryFrom<DeletionRow> for Deletion {
         let finished_at = at.time_some("finished_at", row.finished_at)?;
         Ok(Self {
             id: at.parse("id", &row.id)?,
-            image: at.parse("image", &row.image)?,
+            image: at.parse_some("image", row.image.as_deref())?,
             job: at.parse("job", &row.job)?,
             policy: at.parse("policy", &row.policy)?,
             account: at.parse("account", &row.account)?,

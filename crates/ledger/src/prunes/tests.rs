@@ -16,7 +16,7 @@ const NOW: &str = "2026-11-22T03:01:00Z";
 async fn skipped(fixture: &Fixture, record: &PruneRecord) -> Vec<ImageId> {
     let recorded = fixture.ledger.record_prune(record).await.unwrap();
     assert_eq!(recorded.deletions.len() + recorded.skipped.len(), record.deletions.len());
-    recorded.skipped.into_iter().map(|it| it.image).collect()
+    recorded.skipped.into_iter().filter_map(|it| it.image).collect()
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn what_changed_since_it_was_decided_is_skipped_alone() {
     let finishing = fixture.follow(finishing, &[JobEvent::Available(finished(4))]).await;
     let pending = fixture.follow(five, &until_pending(5)).await;
     let of_another_job = NewDeletion { job: one.id, ..new_deletion(&two, 2) };
-    let unknown = NewDeletion { image: image(99), id: deletion_id(99), ..new_deletion(&three, 3) };
+    let unknown = NewDeletion { image: Some(image(99)), id: deletion_id(99), ..new_deletion(&three, 3) };
     let deletions = vec![
         new_deletion(&one, 1),
         of_another_job,

@@ -58,6 +58,7 @@ fn sent(state: JobState) -> domain::job::Job {
         launched_at: at("2026-11-01T00:00:00Z"),
         deadline: SignedDuration::from_hours(24),
         hold: None,
+        registration: None,
         recorded_at: at("2026-11-22T01:03:01Z"),
     };
     domain::job::Job { intent: Some(intent), attempts: 1, started_at: Some(at("2026-11-22T01:03:00Z")), ..job }

@@ -33,7 +33,7 @@ pub(super) async fn run(config: &Config, clouds: &Clouds, ledger: &Ledger, watch
 /// The requests of this command, and those that earlier commands left when EC2 was already making the image: watching
 /// them to their end costs a question now and then, and nobody else would.
 fn scope(own: &[RequestId], open: &[Job]) -> Scope {
-    let is_made = |job: &&Job| matches!(job.state, JobState::Pending(_) | JobState::Finishing(_));
+    let is_made = |job: &&Job| matches!(job.state, JobState::Taken(_) | JobState::Pending(_) | JobState::Finishing(_));
     let left = open.iter().filter(is_made).filter_map(|job| job.request);
     Scope::Requests(own.iter().copied().chain(left).collect::<BTreeSet<_>>())
 }

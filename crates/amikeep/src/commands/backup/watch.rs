@@ -57,6 +57,8 @@ impl Seen {
             JobState::Queued { .. } => "queued".to_owned(),
             JobState::Preparing | JobState::Holding => "preparing".to_owned(),
             JobState::Capturing(_) => "asking EC2 for the image".to_owned(),
+            JobState::Taken(taken) if taken.stalled => "EC2 copies the snapshots, overdue".to_owned(),
+            JobState::Taken(_) => "EC2 copies the snapshots, of which the image is registered then".to_owned(),
             JobState::Pending(pending) if pending.stalled => format!("EC2 makes {}, overdue", pending.image),
             JobState::Pending(pending) => format!("EC2 makes {}", pending.image),
             JobState::Finishing(image) => format!("{} is available", image.image),

@@ -123,13 +123,13 @@ impl<'a> Teller<'a> {
 
     /// Tells of the images that retention has let go since the last time, with the reason that was written down before.
     pub(super) async fn tell_let_go(&mut self, deleted: &[Deletion]) -> anyhow::Result<()> {
-        for gone in deleted.iter().filter(|it| !self.gone.contains(&it.image_id)) {
+        for gone in deleted.iter().filter(|it| !self.gone.contains(&it.what())) {
             let instance = gone.instance_id.parse()?;
             let name = self.name(&instance);
-            self.say(&format!("  pruned {name:<8}  {:<9} {:<10} {}  {}", "", "", gone.image_id, gone.reason))?;
+            self.say(&format!("  pruned {name:<8}  {:<9} {:<10} {}  {}", "", "", gone.what(), gone.reason))?;
             self.pause(LINE_FOR).await;
         }
-        self.gone.extend(deleted.iter().map(|it| it.image_id.clone()));
+        self.gone.extend(deleted.iter().map(Deletion::what));
         Ok(())
     }
 

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
+use amikeep_domain::image_attributes::ImageAttributes;
 use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
-use crate::capture::{ImageAttributes, Registration, SnapshotsRequest};
+use crate::capture::{Registration, SnapshotsRequest};
 use crate::command::{CommandId, CommandRequest, CommandState, SeenAgent};
 use crate::error::CloudError;
 use crate::pacer::{Limit, Limits, Timer};

@@ -36,7 +36,7 @@ fn deletion_id(n: u32) -> DeletionId {
 fn deletion(n: u32, state: DeletionState) -> Deletion {
     Deletion {
         id: deletion_id(n),
-        image: format!("ami-{n:017}").parse().unwrap(),
+        image: Some(format!("ami-{n:017}").parse().unwrap()),
         job: job_id(1),
         policy: name(),
         account: account_id(),

@@ -9,7 +9,7 @@ use crate::decision::JobError;
 pub(super) fn planned(row: &KnownImage) -> Deletion {
     Deletion {
         id: "0193509f-6e00-7c3a-9b1e-5d2f8a4c6e10".parse().unwrap(),
-        image: row.image.clone(),
+        image: Some(row.image.clone()),
         job: row.job,
         policy: row.policy.clone(),
         account: row.account.clone(),
@@ -82,7 +82,7 @@ fn every_event_in_every_state_is_decided() {
         deregistered       (snap-00000000000000018 is to be seen gone): planned -> snapshots-left at 2026-11-22T02:40:00Z
         deregistered       (it had no snapshot left): planned -> done
         snapshots-left     (snap-00000000000000018: InvalidSnapshot.InUse: in use by ami-1): snapshots-left -> snapshots-left at 2026-11-22T02:40:00Z
-        deleted            (the image and its snapshots are gone): snapshots-left -> done
+        deleted            (nothing of it is left): snapshots-left -> done
         deletion-refused   (InvalidSnapshot.InUse: denied): planned -> refused
         deletion-withdrawn (it was pinned): planned -> withdrawn
     "#]]
@@ -143,4 +143,15 @@ fn the_same_refusal_in_other_words_is_not_told_again() {
     let other = JobError { code: "UnauthorizedOperation".to_owned(), ..error("request 3") };
     let other = DeletionEvent::SnapshotsChecked { left: left(Some(other)), retry_at: at(RETRY_AT) };
     assert!(other.is_notable(&before));
+}
+
+#[test]
+fn snapshots_without_an_image_go_at_the_first_step() {
+    let now = at("2026-11-22T02:31:00Z");
+    let checked = DeletionEvent::SnapshotsChecked { left: Vec::new(), retry_at: now };
+    let alone = Deletion { image: None, ..deletion(DeletionState::Planned { retry_at: None }) };
+    assert_eq!(alone.clone().apply(&checked, now).unwrap().state, DeletionState::Done { finished_at: now });
+    assert_eq!(alone.what(), snapshot_id(18).to_string());
+    // An image is deregistered first: EC2 deletes no snapshot that it uses.
+    assert!(deletion(DeletionState::Planned { retry_at: None }).apply(&checked, now).is_err());
 }

@@ -2,14 +2,17 @@
 //!
 //! Nothing here touches the ledger or writes a line. The freeze is proved by what was seen, in this order: everything was
 //! acknowledged as frozen; then the request was sent; then a snapshot of every expected volume was seen; then the thaw was
-//! told, and found everything as it was left.
+//! told, and found everything as it was left. With `capture = "snapshots"` the reply itself names the snapshots, all of one
+//! point in time which the call is documented to have, so the thaw is told at the reply and nothing is looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotQuery, SnapshotState};
-use amikeep_domain::freeze::{Application, Freeze, Held, LeftFrozen, Proof};
+use amikeep_cloud::{
+    Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotQuery, SnapshotState, SnapshotsRequest,
+};
+use amikeep_domain::freeze::{Application, CaptureBy, Freeze, Held, LeftFrozen, Proof};
 use amikeep_domain::id::{ImageId, JobId, SnapshotId, VolumeId};
 use amikeep_domain::job::HoldStep;
 use amikeep_domain::plan::RequestAction;
@@ -27,6 +30,10 @@ use crate::task::request::{image_request, send};
 /// How often EC2 is asked for the snapshots. Each look costs a request; a longer wait would lengthen the stall by it.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// What is left of the budget for the thaw when a reply is given up that could still be settled: told in time, the hold is
+/// known to have been unbroken until then.
+const THAW_TAKES: Duration = Duration::from_millis(250);
+
 /// What it takes.
 pub(super) struct Parts {
     pub(super) app: Prepared,
@@ -37,9 +44,15 @@ pub(super) struct Parts {
     pub(super) known: BTreeSet<SnapshotId>,
 }
 
+/// What EC2 said, by the call that it was asked with.
+pub(super) enum Answer {
+    Image(Result<ImageId, CloudError>),
+    Snapshots(Result<Vec<SeenSnapshot>, CloudError>),
+}
+
 /// The image was asked for, and everything is thawed.
 pub(super) struct Captured {
-    pub(super) answer: Result<ImageId, CloudError>,
+    pub(super) answer: Answer,
     pub(super) held: Held,
     pub(super) steps: Vec<Told>,
     pub(super) left_frozen: Vec<LeftFrozen>,
@@ -106,16 +119,10 @@ pub(super) async fn capture<C: Cloud>(
         action.tags.insert(tags::POSITION.to_owned(), tag);
     }
     steps.push(step(HoldStep::Sent, action.intent.name.to_string(), ctx.now()));
-    let answer = ask(ctx, job, &action, budget).await;
-    let words = answer.as_ref().map_or_else(|error| format!("{}: {}", error.code, error.message), ToString::to_string);
-    steps.push(step(HoldStep::Answered, words, ctx.now()));
-    let seen = match &answer {
-        Ok(_) => look(ctx, job, &action, &parts.known, &frozen, budget).await,
-        Err(_) => Err("EC2 did not say that it takes the image".to_owned()),
+    let (answer, unseen) = match freeze.capture {
+        CaptureBy::Image => by_image(ctx, job, &action, &parts.known, &frozen, budget, &mut steps).await,
+        CaptureBy::Snapshots => by_snapshots(ctx, job, &action, &parts.known, budget, &mut steps).await,
     };
-    if let Ok(detail) = &seen {
-        steps.push(step(HoldStep::Seen, detail.clone(), ctx.now()));
-    }
     let thawed = blocking(move || (frozen.thaw(), app::release(app), Moment::now())).await;
     // Whatever became of that thread, the request was sent.
     let (end, released, released_at) = thawed.unwrap_or_else(|why| (End::unknown(&why), Err(why), Moment::now()));
@@ -130,7 +137,7 @@ pub(super) async fn capture<C: Cloud>(
     let held = Held {
         freeze: freeze.name.clone(),
         grade: parts.worth.grade,
-        proof: proof(end.doubt, seen.err(), released.err()),
+        proof: proof(end.doubt, unseen, released.err()),
         mounts: end.mounts,
         volumes: parts.volumes,
         held_from: end.held_from,
@@ -140,6 +147,62 @@ pub(super) async fn capture<C: Cloud>(
         position,
     };
     Ok(Captured { answer, held, steps, left_frozen: end.left_frozen })
+}
+
+/// Asks for the image, and looks for its snapshots. Says why they were not all seen.
+async fn by_image<C: Cloud>(
+    ctx: &Context<C>,
+    job: JobId,
+    action: &RequestAction,
+    known: &BTreeSet<SnapshotId>,
+    frozen: &Frozen,
+    budget: Budget,
+    steps: &mut Vec<Told>,
+) -> (Answer, Option<String>) {
+    let request = image_request(action);
+    let answer = within(budget.left(), Action::CreateImage, job, send(ctx, &action.account, request)).await;
+    steps.push(step(HoldStep::Answered, words(&answer, ToString::to_string), ctx.now()));
+    let seen = match &answer {
+        Ok(_) => look(ctx, job, action, known, frozen, budget).await,
+        Err(_) => Err("EC2 did not say that it takes the image".to_owned()),
+    };
+    if let Ok(detail) = &seen {
+        steps.push(step(HoldStep::Seen, detail.clone(), ctx.now()));
+    }
+    (Answer::Image(answer), seen.err())
+}
+
+/// Asks for the snapshots, once. Of a reply that is lost nothing is said here: whether a set is there that was taken in the
+/// hold is looked up after the thaw.
+async fn by_snapshots<C: Cloud>(
+    ctx: &Context<C>,
+    job: JobId,
+    action: &RequestAction,
+    known: &BTreeSet<SnapshotId>,
+    budget: Budget,
+    steps: &mut Vec<Told>,
+) -> (Answer, Option<String>) {
+    let request = SnapshotsRequest {
+        instance: action.key.instance.clone(),
+        tags: action.tags.clone(),
+        description: tags::snapshot_description(&action.key),
+    };
+    let left = budget.left().saturating_sub(THAW_TAKES);
+    let ask = |cloud: Arc<C>| async move { cloud.request_snapshots(request).await };
+    let call = ctx.call(&action.account, Action::CreateSnapshots, ask);
+    let answer = within(left, Action::CreateSnapshots, job, call).await;
+    let ids = |seen: &Vec<SeenSnapshot>| seen.iter().map(|it| it.id.as_str()).collect::<Vec<_>>().join(", ");
+    steps.push(step(HoldStep::Answered, words(&answer, ids), ctx.now()));
+    let unseen = match &answer {
+        Ok(taken) => missing(action, known, taken).err(),
+        Err(error) if error.kind == CloudErrorKind::OutcomeUnknown => None,
+        Err(_) => Some("EC2 did not say that it takes the snapshots".to_owned()),
+    };
+    (Answer::Snapshots(answer), unseen)
+}
+
+fn words<T>(answer: &Result<T, CloudError>, of: impl Fn(&T) -> String) -> String {
+    answer.as_ref().map_or_else(|error| format!("{}: {}", error.code, error.message), of)
 }
 
 /// The first doubt is the cause of the others as a rule.
@@ -202,17 +265,16 @@ async fn thaw_all(app: Option<Locked>, frozen: Frozen, why: String, steps: &mut 
 }
 
 /// One request, waited for no longer than writes may stall. What was given up may have been carried out.
-async fn ask<C: Cloud>(
-    ctx: &Context<C>,
+async fn within<T>(
+    left: Duration,
+    call: Action,
     job: JobId,
-    action: &RequestAction,
-    budget: Budget,
-) -> Result<ImageId, CloudError> {
-    let request = image_request(action);
-    match timeout(budget.left(), send(ctx, &action.account, request)).await {
+    answer: impl Future<Output = Result<T, CloudError>>,
+) -> Result<T, CloudError> {
+    match timeout(left, answer).await {
         Ok(answer) => answer,
         Err(_elapsed) => Err(CloudError {
-            action: Action::CreateImage,
+            action: call,
             kind: CloudErrorKind::OutcomeUnknown,
             code: "timeout".to_owned(),
             message: format!("no answer for job {job} as long as writes may stall"),

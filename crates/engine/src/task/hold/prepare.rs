@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, InstanceQuery, SnapshotQuery};
 use amikeep_domain::decision::HoldOrder;
-use amikeep_domain::freeze::{Freeze, HoldRecord, Via};
+use amikeep_domain::freeze::{CaptureBy, Freeze, HoldRecord, Via};
 use amikeep_domain::id::{InstanceId, SnapshotId, VolumeId};
-use amikeep_domain::instance::InstanceState;
-use amikeep_domain::job::Job;
+use amikeep_domain::instance::{AttachedVolume, InstanceState};
+use amikeep_domain::job::{IntendedRegistration, Job};
 use amikeep_domain::plan::RequestAction;
 use amikeep_domain::policy::saturating_add;
 use amikeep_hold::boot_id;
@@ -32,12 +32,16 @@ pub(super) struct Prepared {
     pub(super) volumes: Vec<VolumeId>,
     /// Snapshots that carry the tag of this job already, of an image that failed.
     pub(super) known: BTreeSet<SnapshotId>,
+    /// What the image is registered with, where its snapshots are taken first.
+    pub(super) registration: Option<Box<IntendedRegistration>>,
 }
 
 /// Why nothing was frozen.
 pub(super) enum Unprepared {
     /// The instance cannot be held still.
     NotReady(NotReady),
+    /// No image can be made of it in the way that its freeze asks for.
+    Unfit(String),
     /// It is not any more what the decision was taken on.
     Anew(String),
 }
@@ -58,6 +62,13 @@ pub(super) async fn prepare<C: Cloud>(
     if let Err(why) = check_identity(ctx, freeze, &job.key.instance).await {
         return Ok(Err(NotReady::new(why).into()));
     }
+    let registration = match freeze.capture {
+        CaptureBy::Image => None,
+        CaptureBy::Snapshots => match registration(ctx, job, action).await {
+            Ok(registration) => Some(Box::new(registration)),
+            Err(unprepared) => return Ok(Err(unprepared)),
+        },
+    };
     let not_after = not_after(ctx.now(), freeze);
     let purpose = purpose(ctx, freeze, job, action);
     let mut record = HoldRecord {
@@ -98,13 +109,39 @@ pub(super) async fn prepare<C: Cloud>(
             record.guard = ready.recorded.guard;
             record.mounts.clone_from(&ready.recorded.mounts);
             record.thaw.clone_from(&ready.recorded.thaw);
-            Ok(Ok(Prepared { ready, record, volumes, known }))
+            Ok(Ok(Prepared { ready, record, volumes, known, registration }))
         }
         Err(unprepared) => {
             super::leave(ready.entered).await;
             Ok(Err(unprepared))
         }
     }
+}
+
+/// Everything that the image will need beside its snapshots, while nothing is held still; or why such an image would not be
+/// one of the instance.
+async fn registration<C: Cloud>(
+    ctx: &Context<C>,
+    job: &Job,
+    action: &RequestAction,
+) -> Result<IntendedRegistration, Unprepared> {
+    let instance = job.key.instance.clone();
+    let ask = |cloud: Arc<C>| async move { cloud.observe_attributes(instance).await };
+    let seen = ctx.call(&action.account, Action::DescribeInstances, ask).await.map_err(|error| match error.kind {
+        CloudErrorKind::Denied => Unprepared::Unfit(format!("EC2 does not show what the image has to carry: {error}")),
+        _ => Unprepared::Anew(format!("{}: {}", error.code, error.message)),
+    })?;
+    let attributes = seen.ok_or_else(|| Unprepared::Anew("the instance is not there any more".to_owned()))?;
+    if let Some(why) = attributes.unfit_because() {
+        return Err(Unprepared::Unfit(why));
+    }
+    let described = |volume: &AttachedVolume| {
+        attributes.volumes.iter().any(|it| it.volume == volume.volume && it.device == volume.device)
+    };
+    if !action.intent.volumes.iter().all(described) || attributes.volumes.len() != action.intent.volumes.len() {
+        return Err(Unprepared::Anew("the volumes of the instance changed while its hold was made ready".to_owned()));
+    }
+    Ok(IntendedRegistration { attributes, tags: action.tags.clone() })
 }
 
 /// Freezing the wrong machine would prove nothing about the image, and stop the writes of somebody else.

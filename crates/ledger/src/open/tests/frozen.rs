@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::fixture::{
-    account, account_name, error, image, instance, intended, new_deletion, policy, prune_record, region, until_pending,
+    account, account_name, discard, error, image, instance, intended, new_deletion, policy, prune_record, region,
+    registered, snapshots_taken, until_pending,
 };
 use crate::{FireFilter, HistoryFilter, RequestKind};
 
@@ -38,6 +39,8 @@ pub(super) async fn views(ledger: &Ledger) -> String {
     for job in &jobs {
         tell(&mut text, "job", [job]);
         tell(&mut text, "  events", ledger.events(job.id).await.unwrap());
+        let of_job = ledger.open_deletions().await.unwrap().into_iter();
+        tell(&mut text, "  snapshots that go", of_job.filter(|it| it.job == job.id && it.image.is_none()));
         if let Some(request) = job.request {
             tell(&mut text, "  request", ledger.request(request).await.unwrap());
         }
@@ -102,8 +105,17 @@ async fn fill(fixture: &Fixture) {
     fixture.follow(capturing, &[JobEvent::Held(Box::new(crate::holds::tests::held()))]).await;
     let pending = fixture.queued(6).await;
     fixture.follow(pending, &until_pending(6)).await;
+    let taken = fixture.queued(7).await;
+    let taken = fixture.follow(taken, &[JobEvent::Started, registered(), snapshots_taken(7)]).await;
+    fixture.follow(taken, &[JobEvent::SnapshotsCompleted, JobEvent::Registering]).await;
+    let discarding = fixture.queued(8).await;
+    let discarding = fixture.follow(discarding, &[JobEvent::Started, registered(), snapshots_taken(8)]).await;
+    ledger.record_discarded(&discarding, &discard(8), at("2026-11-22T01:30:00Z")).await.unwrap();
     let deletions = vec![new_deletion(&gone, 2)];
-    assert_eq!(ledger.record_prune(&prune_record(&[1, 2], deletions)).await.unwrap().deletions[0].image, image(2));
+    assert_eq!(
+        ledger.record_prune(&prune_record(&[1, 2], deletions)).await.unwrap().deletions[0].image,
+        Some(image(2))
+    );
 
     let scope = PauseScope::Policy(policy());
     let (since, until) = (at("2026-11-22T02:00:00Z"), Some(at("2026-11-22T05:00:00Z")));

@@ -1,0 +1,326 @@
+//! Images that are registered from snapshots which were taken in a hold, whatever goes wrong between the two.
+//!
+//! The holder is real, and what it freezes is nothing: the guard is a few lines of shell that speak its language.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use amikeep_domain::class::IfBlocked;
+use amikeep_domain::freeze::{Application, CaptureBy, Commands, Connection, Freeze, MysqlLock, Via};
+use amikeep_domain::id::{InstanceId, SnapshotId};
+use amikeep_domain::job::JobState;
+use amikeep_domain::tags;
+use amikeep_ec2_sim::{Action, Fault, FaultOutcome, InstanceSpec, Request, Resource};
+use amikeep_engine::Host;
+use amikeep_hold::apps::Secret;
+use amikeep_hold::{GuardProgram, Protected};
+use jiff::SignedDuration;
+
+use crate::crashes::{die_and_recover, with_deaths};
+use crate::simulated::audit::{audit, audit_deletions};
+use crate::simulated::crashing::Side;
+use crate::simulated::house::{House, at, instance_id, policy, spec, world};
+
+/// Is ready, and thaws when it is told.
+const GUARD: &str = "echo ready; while read word rest; do case $word in thaw) echo thawing told; echo thawed told ok; exit;; \
+                     esac; done";
+
+#[derive(Debug)]
+struct Shell;
+
+impl Host for Shell {
+    fn guard(&self) -> GuardProgram {
+        GuardProgram { program: PathBuf::from("/nonexistent"), args: Vec::new() }
+    }
+
+    fn command_guard(&self) -> GuardProgram {
+        GuardProgram { program: "/bin/sh".into(), args: vec!["-c".into(), GUARD.into()] }
+    }
+
+    fn protected(&self) -> Vec<Protected> {
+        Vec::new()
+    }
+
+    fn firmware_instance(&self) -> Option<InstanceId> {
+        None
+    }
+
+    fn instance(&self) -> Pin<Box<dyn Future<Output = Result<InstanceId, String>> + Send + '_>> {
+        Box::pin(async { Err("it is any".to_owned()) })
+    }
+
+    fn address(&self, _connection: &Connection) -> Result<Secret, String> {
+        Err("there is none".to_owned())
+    }
+}
+
+fn freeze() -> Freeze {
+    Freeze {
+        name: "data".parse().unwrap(),
+        via: Via::Command,
+        mounts: Vec::new(),
+        devices: vec!["/dev/sdf".to_owned()],
+        instance: None,
+        application: Application::None,
+        mysql_lock: MysqlLock::EveryEngine,
+        connection: None,
+        pre: Vec::new(),
+        post: Vec::new(),
+        commands: Some(Commands { freeze: vec!["/bin/true".to_owned()], thaw: vec!["/bin/true".to_owned()] }),
+        command_limit: SignedDuration::from_secs(30),
+        budget: SignedDuration::from_secs(20),
+        lock_wait: SignedDuration::from_secs(1),
+        capture: CaptureBy::Snapshots,
+    }
+}
+
+/// One instance that is held still and imaged by snapshots at 02:00.
+fn house_of(spec: InstanceSpec, if_blocked: IfBlocked) -> House {
+    let mut house = House::new(world().instance(spec), vec![policy("nightly", "critical")]);
+    let class = house.policy_set.classes.get_mut(&"critical".parse().unwrap()).unwrap();
+    (class.freeze, class.if_blocked) = (Some("data".parse().unwrap()), if_blocked);
+    house.policy_set.freezes.insert("data".parse().unwrap(), freeze());
+    house.host = Arc::new(Shell);
+    house
+}
+
+fn house() -> House {
+    house_of(spec(1), IfBlocked::Fail)
+}
+
+/// The snapshots that are there, and how many were ever.
+fn snapshots(house: &House) -> (BTreeSet<SnapshotId>, usize) {
+    let all: Vec<_> =
+        house.world.resources().into_iter().filter(|it| matches!(it.resource, Resource::Snapshot(_))).collect();
+    let id = |resource: &Resource| match resource {
+        Resource::Snapshot(id) => id.clone(),
+        _ => unreachable!("only snapshots are left"),
+    };
+    let there = all.iter().filter(|it| it.removed_at.is_none()).map(|it| id(&it.resource)).collect();
+    (there, all.len())
+}
+
+fn images(house: &House) -> usize {
+    let images = house.world.resources().into_iter().filter(|it| matches!(it.resource, Resource::Image(_)));
+    images.filter(|it| it.removed_at.is_none()).count()
+}
+
+async fn events(house: &House) -> Vec<String> {
+    let job = house.jobs().await[0].id;
+    let events = house.reader().await.events(job).await.unwrap();
+    events.into_iter().map(|event| event.event).collect()
+}
+
+/// One image of one set of snapshots, and nothing else; the job succeeded.
+async fn assert_one_image(house: &House, context: &str) {
+    assert_eq!(house.lines().await, ["1 succeeded: freeze filesystem"], "{context}");
+    assert_eq!(images(house), 1, "{context}");
+    let row = house.images().await.into_iter().find(|row| row.counts).unwrap();
+    let of_image: BTreeSet<SnapshotId> = row.volumes.iter().filter_map(|it| it.snapshot.clone()).collect();
+    assert_eq!(snapshots(house).0, of_image, "{context}: nothing else is left");
+    audit(house).await;
+    audit_deletions(house, &[].into()).await;
+}
+
+#[tokio::test]
+async fn snapshots_are_taken_in_the_hold_and_registered_when_they_are_completed() {
+    let mut house = house();
+    house.live_until("2026-11-22T02:00:30Z").await;
+    let jobs = house.jobs().await;
+    assert!(matches!(&jobs[0].state, JobState::Taken(taken) if taken.snapshots.len() == 2), "{:?}", jobs[0].state);
+    assert_eq!((jobs[0].state.name().as_str(), images(&house)), ("pending", 0));
+    // A daemon that is started again carries on.
+    house.live_until("2026-11-22T02:30:00Z").await;
+    assert_one_image(&house, "a night").await;
+    assert_eq!(
+        events(&house).await,
+        [
+            "queued",
+            "started",
+            "holding",
+            "intended",
+            "sent",
+            "answered",
+            "frozen",
+            "thawed",
+            "held",
+            "snapshots-taken",
+            "snapshots-completed",
+            "registering",
+            "accepted",
+            "available",
+            "graded",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    );
+    assert_eq!(house.world.count(Action::CreateImage), 0);
+    assert_eq!(house.world.count(Action::RegisterImage), 1, "not before the snapshots are completed");
+    let image = house.world.resources().into_iter().find(|it| matches!(it.resource, Resource::Image(_))).unwrap();
+    for (tag, value) in
+        [(tags::OWNER, "test"), (tags::MODE, "freeze"), (tags::GRADE, "filesystem"), (tags::CLASS, "critical")]
+    {
+        assert_eq!(image.tags.get(tag).map(String::as_str), Some(value), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_is_not_plain_linux_is_told_so_before_anything_stands_still() {
+    for (if_blocked, line) in [
+        (IfBlocked::Fail, "1 failed: capture_unfit"),
+        (IfBlocked::Wait, "1 failed: capture_unfit"),
+        (IfBlocked::NoReboot, "1 succeeded: no-reboot crash"),
+    ] {
+        let spec = spec(1).platform_details("Red Hat Enterprise Linux");
+        let mut house = house_of(spec, if_blocked);
+        house.live_until("2026-11-22T02:30:00Z").await;
+        assert_eq!(house.lines().await, [line], "{if_blocked:?}");
+        let events = events(&house).await;
+        assert!(!events.contains(&"sent".to_owned()) && events.contains(&"not-held".to_owned()), "{events:?}");
+        assert_eq!(house.world.count(Action::CreateSnapshots), 0);
+        let by_image = usize::from(if_blocked == IfBlocked::NoReboot);
+        assert_eq!(house.world.count(Action::CreateImage), by_image, "another capture only if the class says so");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_looked_up_and_what_it_made_goes_before_it_is_asked_again() {
+    let mut house = house();
+    house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostReplyAfterEffect));
+    house.live_until("2026-11-22T03:00:00Z").await;
+    // The hold was over at once, so no clock can tell whether they were begun in it.
+    assert_one_image(&house, "lost").await;
+    assert_eq!(snapshots(&house).1, 4);
+    let events = events(&house).await;
+    for event in ["outcome-unknown", "snapshots-discarded", "deletion-planned", "deleted", "snapshots-taken"] {
+        assert!(events.contains(&event.to_owned()), "{event}: {events:?}");
+    }
+    assert_eq!(house.world.count(Action::CreateSnapshots), 2, "once in each hold");
+}
+
+#[tokio::test]
+async fn a_request_that_did_not_arrive_is_asked_again_when_that_is_certain() {
+    let mut house = house();
+    house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostBeforeEffect));
+    house.live_until("2026-11-22T02:04:00Z").await;
+    assert_eq!(house.world.count(Action::CreateSnapshots), 1, "EC2's answers may lag for five minutes");
+    house.live_until("2026-11-22T03:00:00Z").await;
+    assert_one_image(&house, "not arrived").await;
+    assert_eq!(snapshots(&house).1, 2);
+}
+
+#[tokio::test]
+async fn a_set_of_which_a_snapshot_is_missing_goes() {
+    let mut house = house();
+    house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostReplyAfterEffect));
+    // Nothing is visible until somebody has taken one away.
+    house.world.set_newcomer_lag(SignedDuration::ZERO, SignedDuration::from_mins(1), SignedDuration::ZERO);
+    house.live_until("2026-11-22T02:00:10Z").await;
+    let one = snapshots(&house).0.into_iter().next().unwrap();
+    house.call(Request::DeleteSnapshot { snapshot_id: one.to_string() });
+    house.live_until("2026-11-22T02:04:00Z").await;
+    let early = events(&house).await;
+    assert!(!early.contains(&"snapshots-discarded".to_owned()), "it may only not be visible yet: {early:?}");
+    house.live_until("2026-11-22T03:00:00Z").await;
+    assert_one_image(&house, "incomplete").await;
+    let discarded = house.reader().await.events(house.jobs().await[0].id).await.unwrap();
+    let discarded = discarded.into_iter().find(|event| event.event == "snapshots-discarded").unwrap();
+    assert!(discarded.detail.contains("there is none of vol-"), "{discarded:?}");
+}
+
+#[tokio::test]
+async fn snapshots_that_fail_go_and_are_taken_anew_and_not_for_ever() {
+    let mut house = house();
+    let mut engine = house.engine().await;
+    for minute in 0..6 {
+        house.run_until(&mut engine, &format!("2026-11-22T02:{minute:02}:10Z")).await;
+        // Both fail with the one.
+        if let Some(one) = snapshots(&house).0.into_iter().next() {
+            house.world.fail_snapshot(&one);
+        }
+    }
+    house.run_until(&mut engine, "2026-11-22T03:00:00Z").await;
+    assert_eq!(house.lines().await, ["1 failed: snapshots_failed"]);
+    assert_eq!(house.world.count(Action::CreateSnapshots), 3);
+    assert_eq!((snapshots(&house).0.len(), images(&house)), (0, 0), "{:?}", events(&house).await);
+}
+
+#[tokio::test]
+async fn a_registration_of_an_unknown_outcome_is_adopted_by_its_name() {
+    for (outcome, calls) in [(FaultOutcome::LostReplyAfterEffect, 1), (FaultOutcome::LostBeforeEffect, 2)] {
+        let mut house = house();
+        house.world.plan_fault(Fault::on(Action::RegisterImage, outcome));
+        house.live_until("2026-11-22T03:00:00Z").await;
+        assert_one_image(&house, "registration").await;
+        assert_eq!(house.world.count(Action::RegisterImage), calls);
+        assert_eq!(house.world.count(Action::CreateSnapshots), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_by_somebody_else_is_told_and_the_snapshots_stay() {
+    let mut house = house();
+    let name = format!("amikeep-test-nightly-{}-20261122T020000Z", instance_id(1));
+    house.take_image(1, &name, &[]);
+    house.live_until("2026-11-22T03:00:00Z").await;
+    assert_eq!(house.lines().await, ["1 failed: name_taken"]);
+    assert_eq!(snapshots(&house).0.len(), 4, "those of the other image, and a complete set");
+}
+
+#[tokio::test]
+async fn a_registration_that_is_refused_fails_and_names_the_snapshots() {
+    let mut house = house();
+    house.world.deny(&crate::simulated::house::ACCOUNT.parse().unwrap(), Action::RegisterImage);
+    house.live_until("2026-11-22T03:00:00Z").await;
+    let jobs = house.jobs().await;
+    let JobState::Failed { error, .. } = &jobs[0].state else { panic!("{:?}", jobs[0].state) };
+    let (there, _) = snapshots(&house);
+    assert_eq!((error.code.as_str(), there.len()), ("UnauthorizedOperation", 2));
+    assert!(there.iter().all(|id| error.next_step.contains(id.as_str())), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_image_that_is_billed_differently_is_an_error_and_kept() {
+    let mut house = house();
+    house.live_until("2026-11-22T02:00:30Z").await;
+    house.world.set_registered_platform("Windows");
+    house.live_until("2026-11-22T03:00:00Z").await;
+    assert_eq!(house.lines().await, ["1 failed: platform_differs"]);
+    assert_eq!((images(&house), snapshots(&house).0.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn killed_between_any_two_steps_of_a_hold_with_snapshots() {
+    let effects = with_deaths(&[Side::After], async |fate| {
+        let mut house = house();
+        let life = die_and_recover(&mut house, fate, "2026-11-22T02:20:00Z", "2026-11-22T02:50:00Z").await;
+        assert_one_image(&house, &format!("{fate:?}")).await;
+        life
+    });
+    let effects = effects.await;
+    assert!(20 < effects, "a night has more effects than {effects}");
+}
+
+#[tokio::test]
+async fn killed_between_any_two_steps_of_giving_snapshots_up() {
+    let effects = with_deaths(&[Side::After], async |fate| {
+        let mut house = house();
+        house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostReplyAfterEffect));
+        let life = die_and_recover(&mut house, fate, "2026-11-22T02:20:00Z", "2026-11-22T02:50:00Z").await;
+        assert_one_image(&house, &format!("{fate:?}")).await;
+        life
+    });
+    assert!(20 < effects.await);
+}
+
+#[tokio::test]
+async fn retention_takes_the_snapshots_of_a_registered_image_with_it() {
+    let mut house = house();
+    house.policy_set.policies.values_mut().for_each(|policy| policy.keep = "last=1".parse().unwrap());
+    house.live_until("2026-11-24T04:00:00Z").await;
+    assert_eq!(house.jobs().await.len(), 3);
+    assert_eq!((images(&house), snapshots(&house).0.len(), snapshots(&house).1), (1, 2, 6));
+    assert_eq!(house.now(), at("2026-11-24T04:00:00Z"));
+}
