@@ -10,13 +10,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use crate::check::{CheckedMount, Found};
 use crate::device::DeviceNumber;
 use crate::mountinfo::MountLine;
 use crate::observe::{find, observe_mounts};
+
+/// Any but 0, which cannot be connected to; nothing goes there.
+const PORT: u16 = 9;
 
 /// What an application says of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,9 +141,19 @@ fn line_of<'a>(found: &Found, lines: &'a [MountLine]) -> Option<&'a MountLine> {
 /// Whether a host is this machine, without asking it. A name is looked up.
 pub(super) fn is_this_machine(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
-    let addresses = (host, 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-    // An address can be bound where it belongs, and nowhere else.
-    !addresses.is_empty() && addresses.iter().all(|address| UdpSocket::bind(address).is_ok())
+    let addresses = (host, PORT).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+    !addresses.is_empty() && addresses.iter().all(|address| is_own(*address))
+}
+
+/// What is sent to an address of this machine has that address as its own. Binding it would tell less: hosts that stand in
+/// for others may bind what is not theirs. Nothing is sent by this.
+fn is_own(address: SocketAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(address)?;
+        socket.local_addr()
+    });
+    address.ip().is_loopback() || source.is_ok_and(|source| source.ip() == address.ip())
 }
 
 /// What is said of a server on another machine.
@@ -203,7 +216,12 @@ mod tests {
 
     #[test]
     fn an_address_of_this_machine_is_told_from_others() {
-        assert!(is_this_machine("localhost") && is_this_machine("127.0.0.1") && is_this_machine("[::1]"));
+        assert!(is_this_machine("localhost") && is_this_machine("127.0.0.2") && is_this_machine("[::1]"));
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        // Its own address, if it has one that leads anywhere.
+        if socket.connect("192.0.2.1:9").is_ok() {
+            assert!(is_this_machine(&socket.local_addr().unwrap().ip().to_string()));
+        }
         // Set aside for documentation: no machine has them.
         assert!(!is_this_machine("192.0.2.1") && !is_this_machine("[2001:db8::1]") && !is_this_machine(""));
     }
