@@ -241,3 +241,95 @@ fn a_hold_belongs_to_the_intent_it_was_for_and_a_failed_hook_takes_its_proof_awa
     let intended = JobEvent::Intended { class: "critical".parse().unwrap(), intent: intent(Grade::Filesystem) };
     assert_eq!(again.apply(&intended, now).unwrap().hold, None);
 }
+
+#[test]
+fn what_is_known_of_a_state_is_what_it_carries() {
+    let ended = Some(at("2026-11-22T03:00:00Z"));
+    for state in states() {
+        let job = in_state(state);
+        let word = job.state.name().as_str();
+        let (has_image, finished_at) = match job.state.name() {
+            StateName::Pending => (job.image().is_some(), None),
+            StateName::Finishing => (true, None),
+            StateName::Succeeded => (true, ended),
+            StateName::Failed | StateName::Skipped => (false, ended),
+            _ => (false, None),
+        };
+        assert_eq!(job.image(), has_image.then(|| image(1)).as_ref(), "{word}");
+        assert_eq!(job.finished_at(), finished_at, "{word}");
+        assert_eq!((word.parse(), job.state.name().is_terminal()), (Ok(job.state.name()), finished_at.is_some()));
+    }
+    assert!(in_state(pending(OfflineProof::Awaited)).image().is_some());
+    let failed = in_state(pending(OfflineProof::Awaited)).apply(&JobEvent::Failed(error()), at("2026-11-22T03:00:00Z"));
+    assert_eq!(failed.unwrap().image(), Some(&image(1)), "an image stays known although its job failed");
+}
+
+#[test]
+fn another_jobs_image_cannot_fail_this_jobs() {
+    let now = at("2026-11-22T02:20:00Z");
+    let failed = JobEvent::ImageFailed { image: image(2), retry_at: now, reason: "internal".to_owned() };
+    assert!(in_state(pending(OfflineProof::NotApplicable)).apply(&failed, now).is_err());
+}
+
+#[test]
+fn whether_an_instance_was_still_stopped_is_settled_once() {
+    let now = at("2026-11-22T02:01:00Z");
+    for (still_stopped, want) in [(true, OfflineProof::Proved), (false, OfflineProof::Refuted)] {
+        let checked = JobEvent::OfflineChecked { still_stopped };
+        let job = in_state(pending(OfflineProof::Awaited)).apply(&checked, now).unwrap();
+        let JobState::Pending(pending) = &job.state else { panic!("{want:?}") };
+        assert_eq!(pending.offline, want);
+        assert!(job.apply(&checked, now).is_err());
+    }
+    assert!(
+        in_state(pending(OfflineProof::NotApplicable))
+            .apply(&JobEvent::OfflineChecked { still_stopped: true }, now)
+            .is_err()
+    );
+}
+
+#[test]
+fn an_outcome_is_unknown_since_the_last_request_and_a_name_in_use_keeps_that_time() {
+    let (first, second) = (at("2026-11-22T02:01:00Z"), at("2026-11-22T02:02:00Z"));
+    let capturing = || in_state(JobState::Capturing(Capturing { unknown_since: None, name_in_use: false }));
+    let unknown = JobEvent::OutcomeUnknown { reason: "timeout".to_owned() };
+    let since = |job: &Job| match &job.state {
+        JobState::Capturing(it) => (it.unknown_since, it.name_in_use),
+        state => panic!("{}", state.name()),
+    };
+    let job = capturing().apply(&unknown, first).unwrap();
+    assert_eq!(since(&job), (Some(first), false));
+    assert_eq!(since(&job.clone().apply(&JobEvent::NameInUse, second).unwrap()), (Some(first), true));
+    assert_eq!(since(&job.apply(&unknown, second).unwrap()), (Some(second), false));
+    assert_eq!(since(&capturing().apply(&JobEvent::NameInUse, second).unwrap()), (Some(second), true));
+}
+
+#[test]
+fn a_job_started_when_it_was_first_taken_up_and_counts_its_requests() {
+    let (first, second) = (at("2026-11-22T02:01:00Z"), at("2026-11-22T02:02:00Z"));
+    let job = in_state(JobState::Queued { retry_at: None, waiting_for: None });
+    let before = job.attempts;
+    let deferred = JobEvent::Deferred { retry_at: second, reason: "throttled".to_owned() };
+    let intended = JobEvent::Intended { class: "stateful".parse().unwrap(), intent: intent(Grade::Clean) };
+    let mut job = job;
+    for (event, now) in [
+        (&JobEvent::Started, first),
+        (&intended, first),
+        (&deferred, first),
+        (&JobEvent::Started, second),
+        (&intended, second),
+    ] {
+        job = job.apply(event, now).unwrap();
+    }
+    assert_eq!((job.started_at, job.attempts), (Some(first), before + 2));
+}
+
+#[test]
+fn history_tells_of_a_hold_what_stalled_and_what_it_proves() {
+    let stall = Some(SignedDuration::from_millis(1_234));
+    let proved = JobEvent::Held(Box::new(Held { stall, ..held() }));
+    assert_eq!(proved.detail(), "writes stalled 1234 ms; proved");
+    let proof = Proof::Unproved { why: "no snapshot was seen".to_owned() };
+    let unproved = JobEvent::Held(Box::new(Held { proof, ..held() }));
+    assert_eq!(unproved.detail(), "nothing was frozen; not proved: no snapshot was seen");
+}
