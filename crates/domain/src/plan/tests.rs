@@ -184,6 +184,8 @@ fn a_fire_is_not_planned_for_an_account_that_has_not_answered() {
     let plan = world.plan();
     assert!(plan.actions.is_empty());
     assert_eq!(plan.wake_at, Some(at("2026-11-22T02:00:05Z")));
+    let waiting = "a fire of policy nightly in account default waits for the account's credentials to be accepted";
+    assert_eq!(plan.notes, [waiting]);
 }
 
 #[test]
@@ -210,6 +212,8 @@ fn a_policy_that_is_switched_off_is_noted_once() {
     let mut world = World::new();
     world.policy_set.policies.get_mut(&name()).unwrap().enabled = Enabled::No;
     assert_eq!(world.actions(), ["cursor 2026-11-22T02:00:00Z None"]);
+    let [Action::RecordCursor { cursor, .. }] = &world.plan().actions[..] else { panic!() };
+    assert_eq!(cursor.enabled, Enabled::No);
     world.change_cursor(|cursor| cursor.enabled = Enabled::No);
     assert!(world.actions().is_empty());
 }
@@ -495,6 +499,29 @@ fn a_command_without_a_daemon_plans_its_own_request_alone() {
     let mut world = World::due().with_job(1, |_| {}).with_job(2, |job| job.request = Some(request()));
     world.scope = Scope::Requests([request()].into());
     assert_eq!(world.actions(), ["request amikeep-test-nightly-i-00000000000000002-20261122T020000Z reboot"]);
+}
+
+#[test]
+fn a_command_without_a_daemon_looks_at_no_image_of_others_but_the_one_in_its_way() {
+    let own = |job: &mut Job| job.request = Some(request());
+    let world = |instance_of_other: u8| {
+        let mut world = World::new().with_job(1, own).with_job(2, |job| {
+            job.key.instance = instance(u32::from(instance_of_other)).id;
+            job.key.scheduled_at = at("2026-11-22T01:00:00Z");
+            job.state = pending("2026-11-22T01:00:00Z");
+        });
+        world.scope = Scope::Requests([request()].into());
+        world.actions()
+    };
+    assert!(world(1).contains(&"poll 1".to_owned()), "{:?}", world(1));
+    assert_eq!(world(2), ["request amikeep-test-nightly-i-00000000000000001-20261122T020000Z reboot"]);
+    // Another job for the same instance has not asked for anything yet.
+    let mut world = World::new().with_job(1, own).with_job(2, |job| {
+        job.key.instance = instance(1).id;
+        job.key.scheduled_at = at("2026-11-22T01:00:00Z");
+    });
+    world.scope = Scope::Requests([request()].into());
+    assert_eq!(world.actions(), ["request amikeep-test-nightly-i-00000000000000001-20261122T020000Z reboot"]);
 }
 
 fn request() -> RequestId {
