@@ -492,6 +492,31 @@ fn a_job_is_never_asked_about_in_another_account() {
     let plan = world.plan();
     assert!(plan.actions.is_empty(), "{:?}", plan.actions);
     assert!(plan.notes[0].contains("was 111122223333"), "{:?}", plan.notes);
+    // Nor in another region, where images of the same names may be.
+    let mut world = World::new().with_job(1, |job| job.state = pending("2026-11-22T01:00:00Z"));
+    world.policy_set.accounts.get_mut(&account()).unwrap().region = "eu-north-1".parse().unwrap();
+    let plan = world.plan();
+    assert!(plan.actions.is_empty() && plan.notes[0].ends_with("is now 111122223333 in eu-north-1"), "{plan:?}");
+}
+
+#[test]
+fn an_overdue_image_is_reported_although_its_account_does_not_answer() {
+    let mut world = World::new().with_job(1, |job| {
+        job.state = pending("2026-11-21T02:00:00Z");
+        job.intent = Some(intent());
+    });
+    world.view().id = None;
+    assert!(world.actions().contains(&"record stalled: ".to_owned()), "{:?}", world.actions());
+}
+
+#[test]
+fn a_job_whose_account_does_not_answer_waits_until_its_time_has_passed() {
+    let mut world = World::new().with_job(1, |_| {});
+    world.view().id = None;
+    assert_eq!(world.actions(), ["identity default"]);
+    world.now = at("2026-11-22T08:00:00.001Z");
+    let failed = world.actions().into_iter().find(|it| it.starts_with("record failed")).unwrap();
+    assert!(failed.starts_with("record failed: start_within_passed"), "{failed}");
 }
 
 #[test]
