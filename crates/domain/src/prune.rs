@@ -8,6 +8,7 @@ mod listing;
 mod lost;
 mod owned;
 mod plan;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -20,3 +21,4 @@ pub use crate::prune::owned::{NotProved, OwnedImage};
 pub use crate::prune::plan::{
     Clock, DayCounts, MISSING_KEPT_FOR, PruneInputs, PrunePlan, PrunedImage, plan_prune, stray_jobs, wanted_usage,
 };
+pub use crate::prune::sets::PrunedSet;

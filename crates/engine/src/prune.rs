@@ -185,6 +185,7 @@ fn ended_job<C: Cloud>(ctx: &Context<C>, job: &Job) -> Option<EndedJob> {
         instance: key.instance.clone(),
         class: job.class.clone(),
         image_names,
+        snapshot_description: amikeep_domain::tags::snapshot_description(key),
         finished_at,
     })
 }

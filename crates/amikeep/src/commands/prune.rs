@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &PruneArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
             view::prune::Pruned { images: images.clone(), deleted: vec![], failed: vec![], notes: notes.clone() };
         print_plan(ctx, &answer)?;
     }
-    let going = preview.plan.targets().count() + released.len();
+    let going = preview.plan.targets().count() + preview.plan.sets_to_delete().count() + released.len();
     if 0 < going && !args.yes && !confirm(ctx, going, released.len())? {
         ctx.tell("nothing was deleted");
         return Ok(Exit::Done);
@@ -115,7 +115,19 @@ fn notes(preview: &PrunePreview) -> Vec<String> {
     let unknown = preview.plan.unknown.iter();
     let unknown =
         unknown.map(|image| format!("{image} carries the owner's tag and is not in the ledger; it is left alone"));
-    failed.chain(over).chain(clock).chain(unknown).collect()
+    let sets = preview.plan.sets.iter().map(told_set);
+    failed.chain(over).chain(clock).chain(unknown).chain(sets).collect()
+}
+
+fn told_set(set: &amikeep_domain::prune::PrunedSet) -> String {
+    let ids = set.snapshots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let guards = set.verdict.held_by();
+    let what = if guards.is_empty() {
+        "to delete, since a newer image succeeded".to_owned()
+    } else {
+        format!("held: {}", guards.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    };
+    format!("no image was made of {ids} of {} (job {}): {what}", set.instance, set.job)
 }
 
 fn print_plan(ctx: &Ctx, answer: &view::prune::Pruned) -> anyhow::Result<()> {

@@ -168,6 +168,8 @@ pub struct EndedJob {
     pub class: ClassName,
     /// The names that its images may have had.
     pub image_names: Vec<String>,
+    /// The description of snapshots that it asked for by itself.
+    pub snapshot_description: String,
     /// When it ended.
     pub finished_at: Timestamp,
 }

@@ -15,6 +15,7 @@ use crate::pause::{Pause, pause_at};
 use crate::policy::{Policy, PolicySet, saturating_add};
 use crate::prune::listing::{EndedJob, KnownImage, KnownState, ListedImage, ListedState, Listing, job_of};
 use crate::prune::owned::{NotProved, OurSnapshots, OwnedImage};
+use crate::prune::sets::{PrunedSet, jobs_of_sets, plan_sets};
 use crate::retention::{
     Candidate, DeleteLimit, DeleteReason, Guard, ImageFacts, OverLimit, Pin, Planned, Usage, Verdict, apply_guards,
     apply_image_guards, hold_all, hold_over_limit, plan_failed, plan_series,
@@ -98,6 +99,8 @@ pub struct PrunePlan {
     pub images: Vec<PrunedImage>,
     /// The policies of which more would be deleted than they allow.
     pub over_limit: Vec<(PolicyName, OverLimit)>,
+    /// Snapshots that amikeep asked for by itself and that no image has.
+    pub sets: Vec<PrunedSet>,
     /// Images that carry our owner tag and that the ledger knows nothing of. They are never touched.
     pub unknown: Vec<ImageId>,
 }
@@ -106,6 +109,13 @@ impl PrunePlan {
     /// What is to be deleted.
     pub fn targets(&self) -> impl Iterator<Item = (&PrunedImage, &OwnedImage)> {
         self.images.iter().filter_map(|image| Some((image, image.target.as_ref()?)))
+    }
+}
+
+impl PrunePlan {
+    /// The snapshots without an image that are to be deleted.
+    pub fn sets_to_delete(&self) -> impl Iterator<Item = &PrunedSet> {
+        self.sets.iter().filter(|set| matches!(set.verdict, Verdict::Delete(_)))
     }
 }
 
@@ -123,6 +133,7 @@ pub fn stray_jobs(listings: &[Listing], known: &[KnownImage]) -> BTreeSet<JobId>
                 jobs.extend(job_of(&snapshot.tags));
             }
         }
+        jobs.extend(jobs_of_sets(listing, known));
     }
     jobs
 }
@@ -161,7 +172,9 @@ pub fn plan_prune(inputs: &PruneInputs<'_>) -> PrunePlan {
         }
     }
     let over_limit = if inputs.usage.is_some() { apply_limits(inputs, &mut images) } else { Vec::new() };
+    let stopped: BTreeSet<PolicyName> = over_limit.iter().map(|(policy, _)| policy.clone()).collect();
     PrunePlan {
+        sets: plan_sets(inputs, &stopped),
         images: images.into_iter().map(|image| image.finish(&strays.images)).collect(),
         over_limit,
         unknown: strays.unknown,

@@ -7,7 +7,7 @@ use amikeep_domain::decision::JobError;
 use amikeep_domain::id::AccountName;
 use amikeep_domain::plan::PruneAction;
 use amikeep_domain::policy::saturating_add;
-use amikeep_domain::prune::{Clock, KnownImage, KnownState, OwnedImage, PrunedImage};
+use amikeep_domain::prune::{Clock, KnownImage, KnownState, OwnedImage, PrunedImage, PrunedSet};
 use amikeep_domain::retention::Verdict;
 use amikeep_ledger::{LedgerError, ListingRecord, NewDeletion, PruneRecord, StrayImage, StrayState};
 use tracing::{error, info, warn};
@@ -100,6 +100,7 @@ fn prune_record<C: Cloud>(ctx: &Context<C>, action: &PruneAction, preview: &Prun
             pruned_to: action.accounts.get(name).copied().flatten(),
         })
     });
+    let images = preview.plan.targets().filter_map(|(image, target)| new_deletion(ctx, image, target));
     PruneRecord {
         request: action.request,
         policy: action.policy.clone(),
@@ -108,7 +109,7 @@ fn prune_record<C: Cloud>(ctx: &Context<C>, action: &PruneAction, preview: &Prun
         kept: count("keep"),
         held: count("held"),
         notes: notes(preview),
-        deletions: preview.plan.targets().filter_map(|(image, target)| new_deletion(ctx, image, target)).collect(),
+        deletions: images.chain(preview.plan.sets_to_delete().map(|set| new_set_deletion(ctx, set))).collect(),
     }
 }
 
@@ -129,6 +130,22 @@ fn new_deletion<C: Cloud>(ctx: &Context<C>, image: &PrunedImage, target: &OwnedI
         reason: reason.to_string(),
         stray,
     })
+}
+
+fn new_set_deletion<C: Cloud>(ctx: &Context<C>, set: &PrunedSet) -> NewDeletion {
+    NewDeletion {
+        id: ctx.new_deletion_id(),
+        image: None,
+        job: set.job,
+        policy: set.policy.clone(),
+        account: set.account.clone(),
+        account_name: set.account_name.clone(),
+        region: set.region.clone(),
+        instance: set.instance.clone(),
+        snapshots: set.snapshots.clone(),
+        reason: "no image was made of these snapshots, and a newer one succeeded".to_owned(),
+        stray: None,
+    }
 }
 
 /// `None` for one whose name is not a name that amikeep gives.

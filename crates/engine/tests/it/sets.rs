@@ -12,7 +12,7 @@ use amikeep_domain::freeze::{Application, CaptureBy, Commands, Connection, Freez
 use amikeep_domain::id::{InstanceId, SnapshotId};
 use amikeep_domain::job::JobState;
 use amikeep_domain::tags;
-use amikeep_ec2_sim::{Action, Fault, FaultOutcome, InstanceSpec, Request, Resource};
+use amikeep_ec2_sim::{Action, Fault, FaultOutcome, InstanceSpec, NewTag, Request, Resource};
 use amikeep_engine::Host;
 use amikeep_hold::apps::Secret;
 use amikeep_hold::{GuardProgram, Protected};
@@ -279,6 +279,40 @@ async fn a_registration_that_is_refused_fails_and_names_the_snapshots() {
     let (there, _) = snapshots(&house);
     assert_eq!((error.code.as_str(), there.len()), ("UnauthorizedOperation", 2));
     assert!(there.iter().all(|id| error.next_step.contains(id.as_str())), "{error:?}");
+    // They may be the best there is until a newer image has succeeded, and go then.
+    house.world.allow(&crate::simulated::house::ACCOUNT.parse().unwrap(), Action::RegisterImage);
+    house.live_until("2026-11-23T02:25:00Z").await;
+    assert_eq!((images(&house), snapshots(&house).0.len()), (1, 4));
+    house.live_until("2026-11-23T04:00:00Z").await;
+    let left = snapshots(&house).0;
+    assert!(left.len() == 2 && there.is_disjoint(&left), "{left:?}");
+    audit_deletions(&house, &[].into()).await;
+}
+
+#[tokio::test]
+async fn snapshots_that_show_when_nobody_looks_any_more_go_and_pinned_or_foreign_ones_stay() {
+    for (tag, value, stays) in [("note", "mine", false), (tags::PIN, "", true), (tags::OWNER, "other", true)] {
+        let mut house = house();
+        house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostReplyAfterEffect));
+        // Longer than EC2's answers are taken to lag.
+        house.world.set_newcomer_lag(SignedDuration::ZERO, SignedDuration::from_mins(7), SignedDuration::ZERO);
+        house.live_until("2026-11-22T02:05:20Z").await;
+        house.world.set_newcomer_lag(SignedDuration::ZERO, SignedDuration::ZERO, SignedDuration::ZERO);
+        house.live_until("2026-11-22T02:20:00Z").await;
+        assert_eq!(house.lines().await, ["1 succeeded: freeze filesystem"]);
+        let row = house.images().await.remove(0);
+        let of_image: BTreeSet<SnapshotId> = row.volumes.iter().filter_map(|it| it.snapshot.clone()).collect();
+        let (there, ever) = snapshots(&house);
+        assert_eq!((there.len(), ever), (4, 4));
+        for id in there.difference(&of_image) {
+            let tag = NewTag { key: tag.to_owned(), value: value.to_owned() };
+            house.call(Request::CreateTags { resources: vec![id.to_string()], tags: vec![tag] });
+        }
+        house.live_until("2026-11-22T04:00:00Z").await;
+        let left = snapshots(&house).0;
+        assert_eq!(left.len(), if stays { 4 } else { 2 }, "{tag}: {left:?}");
+        assert!(of_image.is_subset(&left), "{tag}");
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ fn ended_job(world: &mut World) -> Image {
         instance: row.instance.clone(),
         class: row.class.clone(),
         image_names: vec!["amikeep-test-first".to_owned(), row.name.clone()],
+        snapshot_description: "amikeep: nightly".to_owned(),
         finished_at: at("2026-11-10T08:00:00Z"),
     };
     world.ended_jobs.insert(row.job, job);
