@@ -8,6 +8,7 @@
 //! the middle leads through the thaw: what is frozen is thawed when it is dropped, also by a panic or a shutdown.
 
 mod capture;
+mod look;
 mod prepare;
 
 use amikeep_cloud::{Action, Cloud};

@@ -5,13 +5,11 @@
 //! told, and found everything as it was left. With `capture = "snapshots"` the reply itself names the snapshots, all of one
 //! point in time which the call is documented to have, so the thaw is told at the reply and nothing is looked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amikeep_cloud::{
-    Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotQuery, SnapshotState, SnapshotsRequest,
-};
+use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotsRequest};
 use amikeep_domain::freeze::{Application, CaptureBy, Freeze, Held, LeftFrozen, Proof};
 use amikeep_domain::id::{ImageId, JobId, SnapshotId, VolumeId};
 use amikeep_domain::job::HoldStep;
@@ -19,16 +17,15 @@ use amikeep_domain::plan::RequestAction;
 use amikeep_domain::tags;
 use amikeep_hold::Moment;
 use amikeep_hold::apps::{Locked, Prepared};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::hold::app::{self, Worth};
 use crate::hold::holder::{Frozen, Holder};
 use crate::hold::told::{End, Told, signed, step};
+use crate::task::hold::look::{Look, missing, side_by_side};
 use crate::task::request::{image_request, send};
-
-/// How often EC2 is asked for the snapshots. Each look costs a request; a longer wait would lengthen the stall by it.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is left of the budget for the thaw when a reply is given up that could still be settled: told in time, the hold is
 /// known to have been unbroken until then.
@@ -79,13 +76,13 @@ impl Failed {
 /// How much of the budget is left: it counts from the moment at which the application was asked to stand still, since
 /// waiting for its lock holds up users too.
 #[derive(Clone, Copy)]
-struct Budget {
+pub(super) struct Budget {
     began: Moment,
     whole: Duration,
 }
 
 impl Budget {
-    fn left(self) -> Duration {
+    pub(super) fn left(self) -> Duration {
         self.whole.saturating_sub(Moment::now().since(self.began))
     }
 }
@@ -159,15 +156,13 @@ async fn by_image<C: Cloud>(
     budget: Budget,
     steps: &mut Vec<Told>,
 ) -> (Answer, Option<String>) {
-    let request = image_request(action);
-    let answer = within(budget.left(), Action::CreateImage, job, send(ctx, &action.account, request)).await;
-    steps.push(step(HoldStep::Answered, words(&answer, ToString::to_string), ctx.now()));
-    let seen = match &answer {
-        Ok(_) => look(ctx, job, action, known, frozen, budget).await,
-        Err(_) => Err("EC2 did not say that it takes the image".to_owned()),
-    };
+    let call = within(budget.left(), Action::CreateImage, job, send(ctx, &action.account, image_request(action)));
+    let (answered, look) = (Notify::new(), Look { job, action, known, frozen, budget });
+    let looks = look.until_seen(ctx, &answered);
+    let ((answer, answered_at), (seen, seen_at)) = side_by_side(call, looks, &answered, || ctx.now()).await;
+    steps.push(step(HoldStep::Answered, words(&answer, ToString::to_string), answered_at));
     if let Ok(detail) = &seen {
-        steps.push(step(HoldStep::Seen, detail.clone(), ctx.now()));
+        steps.push(step(HoldStep::Seen, detail.clone(), seen_at));
     }
     (Answer::Image(answer), seen.err())
 }
@@ -281,51 +276,6 @@ async fn within<T>(
             request_id: None,
         }),
     }
-}
-
-/// Looks until a snapshot of every expected volume is there, as long as everything is frozen. Says which were seen, or why
-/// they were not.
-async fn look<C: Cloud>(
-    ctx: &Context<C>,
-    job: JobId,
-    action: &RequestAction,
-    known: &BTreeSet<SnapshotId>,
-    frozen: &Frozen,
-    budget: Budget,
-) -> Result<String, String> {
-    let mut why = "no snapshot was seen".to_owned();
-    loop {
-        let left = budget.left();
-        if left.is_zero() || frozen.ended().is_some() {
-            return Err(why);
-        }
-        let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(SnapshotQuery::Job(job)).await };
-        match timeout(left, ctx.call(&action.account, Action::DescribeSnapshots, ask)).await {
-            Ok(Ok(snapshots)) => match missing(action, known, &snapshots) {
-                Ok(seen) => return Ok(seen),
-                Err(missing) => why = missing,
-            },
-            Ok(Err(error)) if error.kind == CloudErrorKind::Denied => {
-                return Err(format!("EC2 does not show the snapshots: {}", error.message));
-            }
-            Ok(Err(error)) => why = format!("EC2 did not show the snapshots: {}: {}", error.code, error.message),
-            Err(_elapsed) => return Err("EC2 did not show the snapshots in time".to_owned()),
-        }
-        tokio::time::sleep(LOOK_EVERY.min(budget.left())).await;
-    }
-}
-
-/// The snapshots of all expected volumes, or the first volume without one.
-fn missing(action: &RequestAction, known: &BTreeSet<SnapshotId>, seen: &[SeenSnapshot]) -> Result<String, String> {
-    let is_good = |it: &&SeenSnapshot| it.state != SnapshotState::Unusable && !known.contains(&it.id);
-    let by_volume: BTreeMap<&VolumeId, &SeenSnapshot> =
-        seen.iter().filter(is_good).filter_map(|it| Some((it.volume.as_ref()?, it))).collect();
-    let one = |volume: &amikeep_domain::instance::AttachedVolume| {
-        let snapshot = by_volume.get(&volume.volume).map(|it| it.id.to_string());
-        snapshot.ok_or_else(|| format!("no snapshot of {} was seen", volume.volume))
-    };
-    let found: Result<Vec<String>, String> = action.intent.volumes.iter().map(one).collect();
-    found.map(|found| found.join(", "))
 }
 
 /// Lets an application go on a thread that may wait for its answer.
