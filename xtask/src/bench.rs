@@ -90,12 +90,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         runs: 1,
         run: daemon::idle,
     },
-    Benchmark {
-        name: "stall",
-        about: "the longest time between two acknowledged writes while an image is taken, a thousand written and flushed in a second",
-        runs: stall::RUNS,
-        run: stall::run,
-    },
+    Benchmark { name: "stall", about: stall::ABOUT, runs: stall::RUNS, run: stall::run },
     Benchmark {
         name: "cold-demo",
         about: "from a fresh clone to the end of the README's demo, then the demo once more",

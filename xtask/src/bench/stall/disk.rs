@@ -16,26 +16,22 @@ const BYTES: u64 = 320 * 1024 * 1024;
 
 /// Mounted until it is dropped, and thawed whatever happened.
 pub(super) struct Disk {
-    fs: &'static str,
     directory: PathBuf,
     root: PathBuf,
 }
 
 impl Disk {
-    pub(super) fn new(root: &Path, fs: &'static str) -> anyhow::Result<Self> {
-        let directory = PathBuf::from(HOME).join(format!("amikeep-stall-{}-{fs}", std::process::id()));
+    pub(super) fn new(root: &Path, fs: &str, latency: u32) -> anyhow::Result<Self> {
+        let name = format!("amikeep-stall-{}-{fs}-{latency}", std::process::id());
+        let directory = PathBuf::from(HOME).join(name);
         fs::create_dir_all(directory.join("mnt")).with_context(|| format!("cannot make {}", directory.display()))?;
-        let disk = Self { fs, directory, root: root.to_owned() };
+        let disk = Self { directory, root: root.to_owned() };
         let image = disk.directory.join("image");
         File::create(&image)?.set_len(BYTES)?;
         let quietly: &[&str] = if fs == "xfs" { &["-q"] } else { &["-q", "-F", "-E", "lazy_itable_init=0"] };
         process::run(process::command(format!("mkfs.{fs}"), root).args(quietly).arg(&image))?;
         process::run(process::command("mount", root).args(["-o", "loop"]).arg(&image).arg(disk.mount()))?;
         Ok(disk)
-    }
-
-    pub(super) fn fs(&self) -> &'static str {
-        self.fs
     }
 
     pub(super) fn mount(&self) -> PathBuf {
