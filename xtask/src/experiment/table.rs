@@ -27,6 +27,9 @@ const WRITERS: [(&str, &str); 5] = [
     ("files", "files, fsync"),
 ];
 
+/// The rows below the cells.
+const MODES: [&str; 4] = ["shutdown", "no-reboot", "freeze", "freeze-lock"];
+
 impl Cell {
     /// A cell of which no image was taken yet has no file.
     pub(super) fn read(directory: &Path, name: &str) -> anyhow::Result<Self> {
@@ -56,6 +59,22 @@ impl Cell {
         self.lines.len()
     }
 
+    /// What the name says of how its images are taken.
+    fn mode(&self) -> &str {
+        let mode = self.name.splitn(3, '-').nth(2).unwrap_or_default();
+        if mode.starts_with("no-reboot") { "no-reboot" } else { mode }
+    }
+
+    /// All images of one mode, whatever they are images of.
+    fn all_of(mode: &str, cells: &[&Self]) -> Option<Self> {
+        let mut of_mode = cells.iter().filter(|cell| cell.mode() == mode);
+        let first = of_mode.next()?;
+        let mut all = Self { name: format!("all {mode}"), columns: first.columns.clone(), lines: first.lines.clone() };
+        let alike = of_mode.filter(|cell| cell.columns == first.columns);
+        all.lines.extend(alike.flat_map(|cell| cell.lines.iter().cloned()));
+        Some(all)
+    }
+
     fn values(&self, column: &str) -> Vec<u64> {
         let index = self.columns.iter().position(|name| name == column);
         index.map_or_else(Vec::new, |index| self.lines.iter().map(|line| line[index]).collect())
@@ -79,11 +98,13 @@ impl Cell {
 pub(super) fn render(cells: &[Cell], wanted: usize) -> String {
     let cells: Vec<&Cell> = cells.iter().filter(|cell| 0 < cell.images()).collect();
     let images: usize = cells.iter().map(|cell| cell.images()).sum();
+    let all: Vec<Cell> = MODES.iter().filter_map(|mode| Cell::all_of(mode, &cells)).collect();
+    let rows: Vec<&Cell> = cells.iter().copied().chain(&all).collect();
     let mut text = format!(
         "{images} of {wanted} images are taken.\n\n### File systems\n\n\
          | cell | dirty log | findings before replay | findings after replay | not mountable |\n|---|---|---|---|---|\n"
     );
-    for cell in &cells {
+    for cell in &rows {
         let shares = ["dirty-log", "before", "after", "unmountable"].map(|column| cell.share(column).to_string());
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {} | {} |", cell.name, shares.join(" | "));
@@ -92,7 +113,7 @@ pub(super) fn render(cells: &[Cell], wanted: usize) -> String {
     {
         let names = WRITERS.map(|(_, name)| name).join(" | ");
         let _ = write!(text, "\n### {what}\n\n| cell | {names} |\n|---|---|---|---|---|---|\n");
-        for cell in &cells {
+        for cell in &rows {
             let shares = WRITERS.map(|(writer, _)| told(cell, &format!("{writer}-{suffix}"), suffix));
             let _ = writeln!(text, "| {} | {} |", cell.name, shares.join(" | "));
         }
@@ -132,6 +153,14 @@ mod tests {
         let page = render(&cells, 100);
         assert!(page.starts_with("4 of 100 images are taken.\n"), "{page}");
         assert!(page.contains("| one | 4/4: 100 %") && !page.contains("| none |"), "{page}");
+    }
+
+    #[test]
+    fn all_images_of_a_mode_are_a_row_of_their_own() {
+        let cell = |name: &str| Cell::parse(name, TEXT).expect("well formed");
+        let page = render(&[cell("xfs-1-no-reboot"), cell("ext4-2-no-reboot-100ms"), cell("xfs-1-freeze")], 100);
+        assert!(page.contains("| all no-reboot | 8/8: 100 %") && page.contains("| all freeze | 4/4: 100 %"), "{page}");
+        assert!(!page.contains("all shutdown"), "{page}");
     }
 
     #[test]
