@@ -30,6 +30,35 @@ benchmarks. Each figure is the median of the runs, with the lowest and the highe
 on are shared and noisy: read orders of magnitude and ratios, not digits. Bars show each figure as a share of its goal.
 ";
 
+/// What the figures of a benchmark mean, for whoever has not read it.
+const MEANINGS: &[(&str, &str)] = &[
+    (
+        "wave",
+        "Engine, ledger and pacer are the daemon's; EC2 and time are simulated, so what is said of EC2 is the same on any \
+         machine, and only the ticks are real time. The least is EC2's documented burst of 50 and then 5 a second. The \
+         pacer leaves one token and a hundredth of the refill alone, so that hardly anything is throttled: that is all \
+         that a long wave takes more, and a wave of 100, which is over in ten seconds, feels the one token.",
+    ),
+    (
+        "peers",
+        "All contestants of a wave run at the same time on this machine, each against a simulator of its own that counts \
+         its calls. amikeep's time begins at the nominal time of the fire and so contains the listing and the writing \
+         down of all jobs; a script's time begins with its first call. A script that gives up on an instance is done \
+         sooner, and below the least if it leaves out enough.",
+    ),
+    (
+        "restart",
+        "Real time, with a simulated EC2 that answers at once. One question takes at most 200 ids in its filter, which is \
+         what the least possible number of calls comes from.",
+    ),
+    (
+        "idle",
+        "Processor time is what Linux counts for the process, in hundredths of a second. A fire is late by the time from \
+         its nominal second to its row in the ledger, so it contains a listing of the account.",
+    ),
+    ("ledger", "Commits are synced to the disk one by one, so their number a second is the disk's more than ours."),
+];
+
 /// Keeps what was measured, draws its chart, and makes the page anew.
 pub(crate) fn write(root: &Path, name: &str, measured: &Measured) -> anyhow::Result<()> {
     let directory = directory(root);
@@ -58,7 +87,9 @@ fn page(root: &Path) -> anyhow::Result<String> {
 
 /// A heading, the table, the chart if there is one, and the machine.
 pub(crate) fn section(name: &str, about: &str, measured: &Measured) -> String {
-    let mut text = format!("\n## {name}\n\n{}.\n\n{}", capitalised(about), table(&measured.rows));
+    let meaning = MEANINGS.iter().find(|(it, _)| *it == name);
+    let meaning = meaning.map_or_else(String::new, |(_, text)| format!("{}\n\n", folded(text)));
+    let mut text = format!("\n## {name}\n\n{}.\n\n{meaning}{}", capitalised(about), table(&measured.rows));
     if chart::render(name, &measured.rows).is_some() {
         let _ = write!(text, "\n![{name}: each figure as a share of its goal](performance/{name}.svg)\n");
     }
@@ -98,6 +129,22 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// In lines of the length of all our pages.
+fn folded(text: &str) -> String {
+    const WIDTH: usize = 118;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
 fn directory(root: &Path) -> PathBuf {
     root.join("docs/performance")
 }
@@ -121,6 +168,14 @@ mod tests {
         let table = table(&[row("first page", 1.0), row("late page", 9.5)]);
         assert!(table.contains("| first page | 1 ms | 1 to 1 | 3 | at most 5 ms: met |"), "{table}");
         assert!(table.contains("| late page | 9.50 ms | 9.50 to 9.50 | 3 | at most 5 ms: missed |"), "{table}");
+    }
+
+    #[test]
+    fn what_is_explained_is_measured() {
+        for (name, text) in MEANINGS {
+            assert!(BENCHMARKS.iter().any(|benchmark| benchmark.name == *name), "{name}");
+            assert!(folded(text).lines().all(|line| line.len() <= 120), "{name}");
+        }
     }
 
     #[test]
