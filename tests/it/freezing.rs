@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use amikeep_cloud::{Cloud, InstanceQuery};
 use amikeep_domain::instance::AttachedVolume;
-use amikeep_ec2_sim::{Action, Fault, FaultOutcome, Place, PointInTime, SimCloud, WorldBuilder};
+use amikeep_ec2_sim::{Action, Fault, FaultOutcome, ImageDuration, Place, PointInTime, SimCloud, WorldBuilder};
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -235,6 +235,22 @@ async fn xfs_and_ext4_are_frozen_at_once_and_the_image_has_every_row_that_was_ac
     let story = scene.site.run(&["show", job["id"].as_str().unwrap()]).await;
     for words in ["xfs", "ext4", "frozen", "thawed"] {
         assert!(story.stdout.contains(words), "{words} in {story:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_of_both_disks_are_taken_in_one_call_and_writes_flow_on_at_its_reply() {
+    let quick = world().image_duration(ImageDuration::Fixed(SignedDuration::from_secs(2)));
+    let Some(scene) = Scene::new(quick, "fail", "budget = \"60s\"\ncapture = \"snapshots\"").await else { return };
+    let (job, ran) = scene.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str()), (0, Some("filesystem")), "{job:#} {ran:?}");
+    scene.flows_again();
+    assert_eq!(scene.site.world.count(Action::CreateSnapshots), 1);
+    let copied = scene.copied.lock().unwrap().clone();
+    for (name, acknowledged) in copied {
+        let rows = scene.rows_in_copy(&name);
+        // Nothing was written while the copy was made but what had been on its way.
+        assert!((acknowledged..=acknowledged + 1).contains(&rows), "{name}: {rows} rows, {acknowledged} acknowledged");
     }
 }
 

@@ -373,3 +373,39 @@ async fn a_rehearsal_takes_no_image_and_says_how_long_it_took() {
     assert!(ran.stderr.contains("there are data"), "{ran:?}");
     assert!(held.site.world.images().is_empty());
 }
+
+const BY_SNAPSHOTS: &str = "capture = \"snapshots\"";
+
+fn by_snapshots(builder: WorldBuilder) -> WorldBuilder {
+    builder.image_duration(amikeep_ec2_sim::ImageDuration::Fixed(SignedDuration::from_secs(2)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_taken_in_a_hold_become_an_image_that_carries_the_instance() {
+    let held = Held::new(by_snapshots(world()), "fail", FREEZE, THAW, BY_SNAPSHOTS).await;
+    let (job, ran) = held.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str()), (0, Some("filesystem")), "{job:#} {ran:?}");
+    assert_eq!(grades(&job), [("/dev/sdf", "filesystem"), ("/dev/xvda", "crash")]);
+    assert_eq!(held.lines(), [format!("frozen {}", instance_id(1)), "thawed".to_owned()]);
+    let world = &held.site.world;
+    assert_eq!((world.count(Action::CreateSnapshots), world.count(Action::CreateImage)), (1, 0));
+    let events = held.events(&job).await;
+    let words: Vec<&str> = events.iter().map(|(event, _)| event.as_str()).collect();
+    for word in ["snapshots-taken", "snapshots-completed", "registering", "accepted", "available"] {
+        assert!(words.contains(&word), "{word}: {words:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_of_a_reply_that_never_came_are_adopted_if_they_were_surely_taken_in_the_hold() {
+    let hung = by_snapshots(world()).fault(Fault::on(Action::CreateSnapshots, FaultOutcome::HangAfterEffect));
+    let more = format!("{BY_SNAPSHOTS}\nbudget = \"6s\"\nlock_wait = \"1s\"");
+    let held = Held::new(hung, "fail", FREEZE, THAW, &more).await;
+    let (job, ran) = held.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str()), (0, Some("filesystem")), "{job:#} {ran:?}");
+    let events = held.events(&job).await;
+    let words: Vec<&str> = events.iter().map(|(event, _)| event.as_str()).collect();
+    assert!(words.contains(&"outcome-unknown") && words.contains(&"snapshots-adopted"), "{events:#?}");
+    assert_eq!(held.site.world.count(Action::CreateSnapshots), 1, "and never sent twice");
+    assert_eq!(held.lines().len(), 2, "thawed before anything was looked up");
+}
