@@ -23,8 +23,8 @@ use crate::{process, tools};
 pub(super) const ABOUT: &str = "\
 the longest time between two acknowledged writes while an image is taken, with a row written and flushed every millisecond \
 to a file system in memory. A call to EC2 takes the time that is named, there and back. The scripts thaw when their call has \
-returned and prove nothing; amikeep thaws when it has seen a snapshot of every volume, and each of its images here is of a \
-proved hold";
+returned and prove nothing; amikeep thaws when it knows of a snapshot of every volume, and each of its images here is of \
+a proved hold. A busy machine lengthens the start of `aws` more than anything else";
 
 /// How often it is measured unless something else is asked for: so many images by each contestant.
 pub(super) const RUNS: u32 = 30;
