@@ -252,7 +252,12 @@ impl Deletion {
             (State::SnapshotsLeft { left, .. }, DeletionEvent::Deferred { retry_at, .. }) => {
                 State::SnapshotsLeft { left: left.clone(), retry_at: *retry_at }
             }
-            (State::Planned { .. }, DeletionEvent::SnapshotsChecked { .. }) if self.image.is_some() => {
+            // Snapshots that never had an image go without one, and are worth something as long as they are there. What is
+            // left of an image that is gone is not.
+            (State::Planned { .. }, DeletionEvent::SnapshotsChecked { .. })
+            | (State::SnapshotsLeft { .. }, DeletionEvent::Withdrawn { .. })
+                if self.image.is_some() =>
+            {
                 return Err(IllegalDeletion { from: self.state.name(), event: event.as_str() });
             }
             (State::Planned { .. }, DeletionEvent::Deregistered { left, retry_at })
@@ -269,7 +274,7 @@ impl Deletion {
             (State::Planned { .. }, DeletionEvent::Refused(error)) => {
                 State::Refused { error: error.clone(), finished_at: at }
             }
-            (State::Planned { .. }, DeletionEvent::Withdrawn { reason }) => {
+            (State::Planned { .. } | State::SnapshotsLeft { .. }, DeletionEvent::Withdrawn { reason }) => {
                 State::Withdrawn { reason: reason.clone(), finished_at: at }
             }
             (from, event) => return Err(IllegalDeletion { from: from.name(), event: event.as_str() }),

@@ -46,19 +46,20 @@ pub(crate) fn after_look(
 }
 
 /// What follows from a last look at snapshots that go without an image; none if they may be asked to go. One that does not
-/// carry our tags for the job any more is somebody else's by now, and nothing of the set is touched.
+/// carry our tags for the job any more is somebody else's by now, and nothing more of the set is touched. That holds as
+/// long as any of it is there: unlike those of an image that is gone, each of them is still worth something.
 pub(crate) fn after_look_at_set(
     deletion: &Deletion,
     there: &BTreeMap<SnapshotId, SeenSnapshot>,
     owner: &Owner,
     now: Timestamp,
 ) -> Option<DeletionEvent> {
-    let is_decided_now = matches!(deletion.state, DeletionState::Planned { .. }) && deletion.image.is_none();
     let mut there = deletion.snapshots.iter().filter_map(|id| there.get(id)).peekable();
-    if !is_decided_now || there.peek().is_none() {
+    if deletion.image.is_some() || there.peek().is_none() {
         return None;
     }
-    if DELETION_FRESH_FOR < now.duration_since(deletion.planned_at).abs() {
+    let is_planned = matches!(deletion.state, DeletionState::Planned { .. });
+    if is_planned && DELETION_FRESH_FOR < now.duration_since(deletion.planned_at).abs() {
         let reason = format!("it was decided at {}, and is decided anew", deletion.planned_at);
         return Some(DeletionEvent::Withdrawn { reason });
     }

@@ -87,10 +87,31 @@ pub(crate) fn judge_set(
         Some(volume) => format!("there is none of {}", volume.volume),
     };
     let retry_at = saturating_add(now, NEXT_SET_AFTER);
+    let snapshots: Vec<SnapshotId> = set.iter().map(|it| it.id.clone()).collect();
+    if is_last(job, retry_at) {
+        return failed(&snapshots, &format!("the reply to CreateSnapshots was lost, and {reason}"));
+    }
     let again =
         JobEvent::Deferred { retry_at, reason: "the reply was lost, and its snapshots are of no use".to_owned() };
-    let snapshots = set.iter().map(|it| it.id.clone()).collect();
     SetVerdict::Discard { snapshots, reason, then: Box::new(again) }
+}
+
+/// Whether nothing is taken anew: it was tried often enough, or the time of the job is over.
+fn is_last(job: &Job, retry_at: Timestamp) -> bool {
+    IMAGES_PER_JOB_MAX <= job.attempts || job.window.start_by < retry_at
+}
+
+/// The end of a job without an image. Its snapshots may be the best there is of its instance, so they stay until a prune
+/// finds a newer image.
+fn failed(snapshots: &[SnapshotId], reason: &str) -> SetVerdict {
+    let ids: Vec<&str> = snapshots.iter().map(SnapshotId::as_str).collect();
+    let message = format!("no image can be registered: {reason}");
+    let next_step = format!(
+        "see EC2's console for why, and run `amikeep backup` to try again now; what there is of {} stays until a newer image \
+         succeeds",
+        ids.join(", ")
+    );
+    SetVerdict::event(JobEvent::Failed(JobError::new("snapshots_failed", message, next_step)))
 }
 
 /// What follows from the snapshots of an image that is to be registered. `missing_for`: for how long one of them has been
@@ -122,14 +143,12 @@ pub(crate) fn judge_copies(
     SetVerdict::Wait
 }
 
-/// Taken anew, as often as an image is made anew that EC2 reports as failed.
+/// Taken anew, as often as an image is made anew that EC2 reports as failed, and what is of no use goes.
 fn discard(job: &Job, snapshots: &[SnapshotId], reason: String, now: Timestamp) -> SetVerdict {
     let retry_at = saturating_add(now, NEXT_AFTER_FAILURE);
-    let then = if IMAGES_PER_JOB_MAX <= job.attempts || job.window.start_by < retry_at {
-        let next_step = "see EC2's console for why; run `amikeep backup` to try again now";
-        JobEvent::Failed(JobError::new("snapshots_failed", format!("no image can be registered: {reason}"), next_step))
-    } else {
-        JobEvent::Deferred { retry_at, reason: reason.clone() }
-    };
-    SetVerdict::Discard { snapshots: snapshots.to_vec(), reason, then: Box::new(then) }
+    if is_last(job, retry_at) {
+        return failed(snapshots, &reason);
+    }
+    let then = Box::new(JobEvent::Deferred { retry_at, reason: reason.clone() });
+    SetVerdict::Discard { snapshots: snapshots.to_vec(), reason, then }
 }

@@ -98,6 +98,14 @@ fn an_illegal_event_names_state_and_event() {
 }
 
 #[test]
+fn snapshots_without_an_image_can_be_let_alone_as_long_as_any_is_there() {
+    let event = DeletionEvent::Withdrawn { reason: "pinned".to_owned() };
+    let state = DeletionState::SnapshotsLeft { left: left(None), retry_at: at(RETRY_AT) };
+    let withdrawn = Deletion { image: None, ..deletion(state) }.apply(&event, at(RETRY_AT)).unwrap();
+    assert_eq!(withdrawn.state.name(), DeletionStateName::Withdrawn);
+}
+
+#[test]
 fn a_deletion_is_due_at_once_and_then_when_it_says() {
     let due = states().into_iter().map(|state| (state.name(), deletion(state).due_at().map(|it| it.to_string())));
     let due: Vec<_> = due.map(|(name, at)| format!("{name}: {}", at.unwrap_or("never".to_owned()))).collect();

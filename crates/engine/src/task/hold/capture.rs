@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::hold::app::{self, Worth};
 use crate::hold::holder::{Frozen, Holder};
 use crate::hold::told::{End, Told, signed, step};
-use crate::task::hold::look::{Look, missing, side_by_side};
+use crate::task::hold::look::{Look, missing, side_by_side, unexpected};
 use crate::task::request::{image_request, send};
 
 /// What is left of the budget for the thaw when a reply is given up that could still be settled: told in time, the hold is
@@ -189,7 +189,7 @@ async fn by_snapshots<C: Cloud>(
     let ids = |seen: &Vec<SeenSnapshot>| seen.iter().map(|it| it.id.as_str()).collect::<Vec<_>>().join(", ");
     steps.push(step(HoldStep::Answered, words(&answer, ids), ctx.now()));
     let unseen = match &answer {
-        Ok(taken) => missing(action, known, taken).err(),
+        Ok(taken) => missing(action, known, taken).err().or_else(|| unexpected(action, taken)),
         Err(error) if error.kind == CloudErrorKind::OutcomeUnknown => None,
         Err(_) => Some("EC2 did not say that it takes the snapshots".to_owned()),
     };

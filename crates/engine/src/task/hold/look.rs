@@ -113,6 +113,14 @@ pub(super) fn missing(
     found.map(|found| found.join(", "))
 }
 
+/// A volume that was attached after the last look at the instance: nothing was known of it when it was decided what the
+/// image has.
+pub(super) fn unexpected(action: &RequestAction, taken: &[SeenSnapshot]) -> Option<String> {
+    let is_expected = |volume: &VolumeId| action.intent.volumes.iter().any(|it| it.volume == *volume);
+    let volume = taken.iter().filter_map(|it| it.volume.as_ref()).find(|volume| !is_expected(volume))?;
+    Some(format!("{volume} was attached in the last moment, and is not in the image"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
