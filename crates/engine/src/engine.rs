@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
 use amikeep_domain::decision::JobError;
-use amikeep_domain::fire::Planned;
+use amikeep_domain::fire::{Cursor, Planned, StartReason};
 use amikeep_domain::id::{AccountName, JobId, RequestId};
 use amikeep_domain::job::{Job, JobEvent, JobState};
 use amikeep_domain::plan::{Action, Plan, PlanInputs, Reading, Scope, plan};
@@ -123,19 +123,26 @@ impl<C: Cloud> Engine<C> {
         let Plan { actions, notes, wake_at } = self.plan(now);
         self.tell_notes(&notes);
         let mut started = Vec::new();
-        let mut events = BTreeMap::new();
+        let (mut events, mut cursors) = (BTreeMap::new(), Vec::new());
         for action in actions {
             match &action {
                 Action::Record { job, event } if !self.state.busy.contains(job) => {
                     events.insert(*job, event.clone());
                     started.push(action);
                 }
-                Action::Record { .. } => {}
+                Action::RecordCursor { cursor, reason }
+                    if self.state.recording.insert((cursor.policy.clone(), cursor.account.clone())) =>
+                {
+                    cursors.push((cursor.clone(), *reason));
+                    started.push(action);
+                }
+                Action::Record { .. } | Action::RecordCursor { .. } => {}
                 _ if self.spawn(action.clone()) => started.push(action),
                 _ => {}
             }
         }
         self.spawn_events(events);
+        self.spawn_cursors(cursors);
         self.spawn_ledger_backup(now);
         self.spawn_thaw(now);
         Ok(Plan { actions: started, notes, wake_at })
@@ -271,6 +278,14 @@ impl<C: Cloud> Engine<C> {
         }
     }
 
+    /// Starts moving cursors that no fire moves, all of them together; they are claimed already.
+    fn spawn_cursors(&mut self, cursors: Vec<(Cursor, Option<StartReason>)>) {
+        if !cursors.is_empty() {
+            let recording = cursors.iter().map(|(cursor, _)| (cursor.policy.clone(), cursor.account.clone())).collect();
+            self.start_task(Work::Cursors(cursors), Claim { recording, ..Claim::default() });
+        }
+    }
+
     /// Starts a backup of the ledger, if one is due.
     fn spawn_ledger_backup(&mut self, now: Timestamp) {
         if let Some(kept) = self.state.ledger_backups.begin(&self.ctx.ledger, now) {
@@ -317,9 +332,9 @@ impl<C: Cloud> Engine<C> {
             | Action::PollImages { jobs, .. }
             | Action::WriteGrades { jobs, .. } => claim.jobs.clone_from(jobs),
             Action::RecordCursor { cursor, .. } => {
-                claim.recording = Some((cursor.policy.clone(), cursor.account.clone()));
+                claim.recording.push((cursor.policy.clone(), cursor.account.clone()));
             }
-            Action::RecordFire(fire) => claim.recording = Some((fire.policy.clone(), fire.account.clone())),
+            Action::RecordFire(fire) => claim.recording.push((fire.policy.clone(), fire.account.clone())),
             Action::RequestImage(request) => claim.jobs.push(request.job),
             Action::RegisterImage { job, .. } | Action::Record { job, .. } => claim.jobs.push(*job),
             Action::Prune(prune) => {
@@ -331,7 +346,7 @@ impl<C: Cloud> Engine<C> {
             }
             Action::ObserveIdentity { .. } | Action::ObserveInventory { .. } | Action::ObserveInstances { .. } => {}
         }
-        if claim.recording.as_ref().is_some_and(|key| self.state.recording.contains(key))
+        if claim.recording.iter().any(|key| self.state.recording.contains(key))
             || claim.jobs.iter().any(|job| self.state.busy.contains(job))
             || claim.deletions.iter().any(|deletion| self.state.busy_deletions.contains(deletion))
             || (!claim.pruning.is_empty() && self.state.pruning)
@@ -394,8 +409,8 @@ impl<C: Cloud> Engine<C> {
     async fn take_panic(&mut self, claim: Claim) -> Result<(), EngineError> {
         error!(jobs = ?claim.jobs, "a task panicked; this is a bug of amikeep, please report it with the log");
         self.state.free(&claim.jobs);
-        if let Some(key) = claim.recording {
-            self.state.recording.remove(&key);
+        for key in &claim.recording {
+            self.state.recording.remove(key);
         }
         self.state.busy_deletions.retain(|deletion| !claim.deletions.contains(deletion));
         self.state.pruning &= claim.pruning.is_empty();

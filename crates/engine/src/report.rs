@@ -44,7 +44,8 @@ pub(crate) enum Report {
     },
     /// EC2 was asked about images: which jobs were looked at, which images were absent, which jobs moved on.
     Looked(Looked),
-    Cursor(Planned),
+    /// Cursors were moved that no fire moves.
+    Cursors(Vec<Planned>),
     Fired {
         policy: PolicyName,
         account: AccountName,
@@ -75,7 +76,7 @@ pub(crate) enum Report {
     /// Something could not be written down.
     LedgerFailed {
         jobs: Vec<JobId>,
-        recording: Option<(PolicyName, AccountName)>,
+        recording: Vec<(PolicyName, AccountName)>,
         error: LedgerError,
     },
 }
@@ -170,10 +171,12 @@ impl State {
                 return self.take_recorded(recorded);
             }
             Report::Looked(looked) => return self.take_looked(looked, now),
-            Report::Cursor(planned) => {
-                let cursor = planned.cursor();
-                self.recording.remove(&(cursor.policy.clone(), cursor.account.clone()));
-                self.cursors.insert(planned);
+            Report::Cursors(moved) => {
+                for planned in moved {
+                    let cursor = planned.cursor();
+                    self.recording.remove(&(cursor.policy.clone(), cursor.account.clone()));
+                    self.cursors.insert(planned);
+                }
             }
             Report::Fired { policy, account, cursor, jobs } => {
                 self.recording.remove(&(policy, account));
@@ -200,7 +203,7 @@ impl State {
             Report::ThawedLeft(result) => return self.left_holds.take(result, now),
             Report::LedgerFailed { jobs, recording, error } => {
                 self.free(&jobs);
-                if let Some(key) = recording {
+                for key in recording {
                     self.recording.remove(&key);
                 }
                 self.reload = true;

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
+use amikeep_domain::fire::{Cursor, StartReason};
 use amikeep_domain::id::{AccountName, DeletionId, JobId, PolicyName, RequestId};
 use amikeep_domain::job::{Job, JobEvent};
 use amikeep_domain::plan::{Action, Reading};
@@ -45,6 +46,8 @@ pub(crate) enum Work {
     Action(Box<Action>),
     /// The events of a plan that need no call, together.
     Events(BTreeMap<JobId, JobEvent>),
+    /// The cursors of a plan that are not moved by a fire, together: a new configuration has one for each policy.
+    Cursors(Vec<(Cursor, Option<StartReason>)>),
     /// A backup of the ledger, of which so many are kept.
     BackUpLedger { kept: usize },
     /// Another try at what holds could not thaw.
@@ -57,7 +60,7 @@ pub(crate) enum Work {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claim {
     pub(crate) jobs: Vec<JobId>,
-    pub(crate) recording: Option<(PolicyName, AccountName)>,
+    pub(crate) recording: Vec<(PolicyName, AccountName)>,
     pub(crate) reading: Option<(AccountName, Reading)>,
     pub(crate) deletions: Vec<DeletionId>,
     /// The accounts that are being pruned.
@@ -79,6 +82,7 @@ impl Task {
                 let changes = self.jobs.into_iter().filter_map(|job| events.remove(&job.id).map(|event| (job, event)));
                 return record::events(&ctx, changes.collect()).await;
             }
+            Work::Cursors(cursors) => return record::cursors(&ctx, cursors).await,
             Work::BackUpLedger { kept } => return back_up::ledger(&ctx, kept).await,
             Work::ThawLeft => return Report::ThawedLeft(thaw_left(&ctx).await),
             Work::Pin(pin) => return pin::pin(&ctx, *pin).await,
@@ -87,7 +91,7 @@ impl Task {
             Action::ObserveIdentity { account } => observe::identity(&ctx, account).await,
             Action::ObserveInventory { account } => observe::inventory(&ctx, account).await,
             Action::ObserveInstances { account, instances } => observe::instances(&ctx, account, instances).await,
-            Action::RecordCursor { cursor, reason } => record::cursor(&ctx, cursor, reason).await,
+            Action::RecordCursor { cursor, reason } => record::cursors(&ctx, vec![(cursor, reason)]).await,
             Action::RecordFire(action) => record::fire(&ctx, action).await,
             Action::Prune(action) => prune::prune(&ctx, action).await,
             Action::RetireImages { account, .. } => retire::retire_images(&ctx, account, self.deletions).await,

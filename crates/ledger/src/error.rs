@@ -297,6 +297,14 @@ pub enum LedgerError {
         /// Why.
         source: FileError,
     },
+    /// Some cursors were not recorded.
+    #[error("failed to record how far {count} policies are planned")]
+    RecordCursors {
+        /// How many.
+        count: usize,
+        /// Why.
+        source: FileError,
+    },
     /// A fire was not recorded.
     #[error("failed to record a fire of policy {policy} in account {account}")]
     RecordFire {
@@ -410,6 +418,7 @@ impl LedgerError {
             | Self::RecordAccount { source, .. }
             | Self::RecordInventory { source, .. }
             | Self::RecordCursor { source, .. }
+            | Self::RecordCursors { source, .. }
             | Self::RecordFire { source, .. }
             | Self::RecordRequest { source, .. }
             | Self::RecordEvent { source, .. }

@@ -163,8 +163,20 @@ impl Ledger {
 
     /// Puts a cursor somewhere, forward or backward: a policy starts from now, or is disabled.
     pub async fn record_cursor(&self, cursor: &Cursor) -> Result<(), LedgerError> {
-        let result = async {
-            let mut tx = self.begin(Access::Engine).await?;
+        let (policy, account) = (cursor.policy.clone(), cursor.account.clone());
+        let result = self.try_record_cursors([cursor]).await;
+        self.explain(result, |source| LedgerError::RecordCursor { policy, account, source })
+    }
+
+    /// The same for many, all or none: a new configuration may have ten thousand.
+    pub async fn record_cursors(&self, cursors: &[Cursor]) -> Result<(), LedgerError> {
+        let result = self.try_record_cursors(cursors).await;
+        self.explain(result, |source| LedgerError::RecordCursors { count: cursors.len(), source })
+    }
+
+    async fn try_record_cursors(&self, cursors: impl IntoIterator<Item = &Cursor>) -> Result<(), Failure> {
+        let mut tx = self.begin(Access::Engine).await?;
+        for cursor in cursors {
             let query = sqlx::query(sql::UPSERT_CURSOR)
                 .bind(cursor.policy.as_str())
                 .bind(cursor.account.as_str())
@@ -172,10 +184,8 @@ impl Ledger {
                 .bind(millis(cursor.planned_to))
                 .bind(cursor.enabled == Enabled::Yes);
             query.execute(&mut *tx).await?;
-            Ok(tx.commit().await?)
-        };
-        let (policy, account) = (cursor.policy.clone(), cursor.account.clone());
-        self.explain(result.await, |source| LedgerError::RecordCursor { policy, account, source })
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Records a planned fire: the misses, what was skipped, the fire, its jobs, and the cursor forward, all or nothing. When the cursor is

@@ -11,11 +11,26 @@ use tracing::{info, warn};
 use crate::context::Context;
 use crate::report::{Recorded, Report};
 
-pub(crate) async fn cursor<C: Cloud>(ctx: &Context<C>, cursor: Cursor, reason: Option<StartReason>) -> Report {
-    if let Err(error) = ctx.ledger.record_cursor(&cursor).await {
-        let recording = Some((cursor.policy, cursor.account));
+/// The most lines of the log about cursors that are moved together.
+const CURSOR_LINES_MAX: usize = 10;
+
+/// Cursors that no fire moves, in one transaction of the ledger.
+pub(crate) async fn cursors<C: Cloud>(ctx: &Context<C>, changes: Vec<(Cursor, Option<StartReason>)>) -> Report {
+    let (cursors, reasons): (Vec<Cursor>, Vec<Option<StartReason>>) = changes.into_iter().unzip();
+    if let Err(error) = ctx.ledger.record_cursors(&cursors).await {
+        let recording = cursors.into_iter().map(|cursor| (cursor.policy, cursor.account)).collect();
         return Report::LedgerFailed { jobs: Vec::new(), recording, error };
     }
+    for (cursor, reason) in cursors.iter().zip(reasons).take(CURSOR_LINES_MAX) {
+        log_cursor(cursor, reason);
+    }
+    if CURSOR_LINES_MAX < cursors.len() {
+        info!("and {} more policies start from now or are switched off", cursors.len() - CURSOR_LINES_MAX);
+    }
+    Report::Cursors(cursors.into_iter().map(|cursor| Planned::new(cursor, ctx.policy_set())).collect())
+}
+
+fn log_cursor(cursor: &Cursor, reason: Option<StartReason>) {
     let (policy, account) = (&cursor.policy, &cursor.account);
     match reason {
         Some(StartReason::New) => info!(%policy, %account, "policy {policy} is new and starts from now"),
@@ -28,7 +43,6 @@ pub(crate) async fn cursor<C: Cloud>(ctx: &Context<C>, cursor: Cursor, reason: O
         }
         None => info!(%policy, %account, "policy {policy} is switched off and plans nothing more"),
     }
-    Report::Cursor(Planned::new(cursor, ctx.policy_set()))
 }
 
 /// Fires, their jobs and the cursor, in one transaction of the ledger.
@@ -51,7 +65,7 @@ pub(crate) async fn fire<C: Cloud>(ctx: &Context<C>, action: FireAction) -> Repo
             let cursor = cursor.map(|cursor| Planned::new(cursor, ctx.policy_set()));
             Report::Fired { policy: action.policy, account: action.account, cursor, jobs: recorded.jobs }
         }
-        Err(error) => Report::LedgerFailed { jobs: Vec::new(), recording: Some(key), error },
+        Err(error) => Report::LedgerFailed { jobs: Vec::new(), recording: vec![key], error },
     }
 }
 

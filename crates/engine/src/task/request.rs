@@ -24,7 +24,7 @@ pub(crate) async fn request_image<C: Cloud>(ctx: &Context<C>, jobs: Vec<Job>, mu
     };
     match requested {
         Ok(job) => Report::Jobs(vec![job]),
-        Err(error) => Report::LedgerFailed { jobs: ids, recording: None, error },
+        Err(error) => Report::LedgerFailed { jobs: ids, recording: Vec::new(), error },
     }
 }
 

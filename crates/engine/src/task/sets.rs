@@ -130,7 +130,7 @@ pub(crate) async fn register_image<C: Cloud>(ctx: &Context<C>, account: AccountN
     let Some(job) = jobs.into_iter().next() else { return Report::Jobs(Vec::new()) };
     match register(ctx, &account, job).await {
         Ok(job) => Report::Jobs(vec![job]),
-        Err(error) => Report::LedgerFailed { jobs: ids, recording: None, error },
+        Err(error) => Report::LedgerFailed { jobs: ids, recording: Vec::new(), error },
     }
 }
 
