@@ -44,7 +44,8 @@ impl Xml {
                 '<' => self.0.push_str("&lt;"),
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
-                // XML 1.0 has no way to write other control characters.
+                // XML 1.0 has no way to write other control characters, nor these two.
+                '\u{fffe}' | '\u{ffff}' => self.0.push('\u{fffd}'),
                 c if c.is_control() && !matches!(c, '\t' | '\n' | '\r') => self.0.push('\u{fffd}'),
                 '\r' => self.0.push_str("&#13;"),
                 c => self.0.push(c),
@@ -87,8 +88,8 @@ mod tests {
 
     #[test]
     fn what_would_break_the_document_is_escaped() {
-        let xml = Xml::document("r", Some("urn:x"), |xml| xml.text("a", "<b> & \"c\" \u{1}\r"));
-        let expected = "<r xmlns=\"urn:x\"><a>&lt;b&gt; &amp; &quot;c&quot; \u{fffd}&#13;</a></r>";
+        let xml = Xml::document("r", Some("urn:x"), |xml| xml.text("a", "<b> & \"c\" \u{1}\u{ffff}\r"));
+        let expected = "<r xmlns=\"urn:x\"><a>&lt;b&gt; &amp; &quot;c&quot; \u{fffd}\u{fffd}&#13;</a></r>";
         assert_eq!(xml.lines().last(), Some(expected));
     }
 }
