@@ -35,7 +35,8 @@ impl MountLine {
 
 /// All mounts, in the order of the kernel: the last of several at one place is the one that is seen.
 pub fn parse(text: &str) -> Vec<MountLine> {
-    text.lines().filter_map(parse_line).collect()
+    // Nothing but a line feed ends a line: the kernel writes a carriage return as it is.
+    text.split('\n').filter_map(parse_line).collect()
 }
 
 fn parse_line(line: &str) -> Option<MountLine> {
@@ -96,6 +97,12 @@ mod tests {
         let of_mount = "37 27 7:1 / /srv ro,relatime - xfs /dev/loop1 rw\n";
         assert!(!parse(of_mount)[0].is_read_only());
         assert!(parse(TEXT)[2].is_read_only());
+    }
+
+    #[test]
+    fn a_carriage_return_belongs_to_the_line() {
+        let mounts = parse("27 1 254:0 / /data rw - xfs /dev/vda rw,label=a\r\n");
+        assert_eq!(mounts[0].options, "rw,label=a\r");
     }
 
     #[test]
