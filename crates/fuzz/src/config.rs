@@ -53,10 +53,18 @@ fn check_schema(text: &str) {
     assert_eq!(json_schema::violations(&SCHEMA, &Toml::Table(table)), [] as [String; 0], "{text}");
 }
 
+fn by_message(report: &Report) -> Vec<&Diagnostic> {
+    let mut diagnostics: Vec<&Diagnostic> = report.diagnostics().iter().collect();
+    diagnostics.sort_by_key(|it| (&it.message, it.line(), it.column()));
+    diagnostics
+}
+
 fn check_moved(bytes: &[u8], report: &Report) {
     let (moved, _) = judged(&[b"#\n", bytes].concat());
     assert_eq!(moved.diagnostics().len(), report.diagnostics().len());
-    for (moved, diagnostic) in moved.diagnostics().iter().zip(report.diagnostics()) {
+    // They are told in the order of their places, and what is missing as a whole is at the beginning, which does not move.
+    let (moved, told) = (by_message(&moved), by_message(report));
+    for (moved, diagnostic) in moved.into_iter().zip(told) {
         assert_eq!(moved.message, diagnostic.message);
         assert_eq!(moved.column(), diagnostic.column(), "{diagnostic}");
         // What is missing as a whole is told at the beginning, which stays where it is.
