@@ -10,6 +10,7 @@ use amikeep_cloud::{SeenSnapshot, SnapshotState};
 use amikeep_domain::decision::JobError;
 use amikeep_domain::freeze::START_TOLERANCE;
 use amikeep_domain::id::{SnapshotId, VolumeId};
+use amikeep_domain::instance::AttachedVolume;
 use amikeep_domain::job::{Job, JobEvent, JobState, Taken};
 use amikeep_domain::policy::saturating_add;
 use amikeep_domain::tags;
@@ -79,9 +80,13 @@ pub(crate) fn judge_set(
         .hold
         .as_ref()
         .is_some_and(|held| set.iter().all(|it| it.started_at.is_some_and(|at| held.surely_covers(at))));
+    let volumes: Vec<VolumeId> = by_volume.keys().cloned().collect();
+    let newcomer = unexpected(&intent.volumes, &volumes);
     let reason = match missing {
-        None if in_hold => return SetVerdict::event(JobEvent::SnapshotsAdopted { snapshots: by_volume }),
-        None => "nothing shows that they were begun in the hold".to_owned(),
+        None if in_hold && newcomer.is_none() => {
+            return SetVerdict::event(JobEvent::SnapshotsAdopted { snapshots: by_volume });
+        }
+        None => newcomer.unwrap_or_else(|| "nothing shows that they were begun in the hold".to_owned()),
         // EC2 may not show all of them yet.
         Some(_) if !is_over => return SetVerdict::Wait,
         Some(volume) => format!("there is none of {}", volume.volume),
@@ -94,6 +99,13 @@ pub(crate) fn judge_set(
     let again =
         JobEvent::Deferred { retry_at, reason: "the reply was lost, and its snapshots are of no use".to_owned() };
     SetVerdict::Discard { snapshots, reason, then: Box::new(again) }
+}
+
+/// A volume that was attached after the last look at the instance: nothing was known of it when it was decided what the
+/// image has.
+pub(crate) fn unexpected(expected: &[AttachedVolume], volumes: &[VolumeId]) -> Option<String> {
+    let volume = volumes.iter().find(|volume| expected.iter().all(|it| it.volume != **volume))?;
+    Some(format!("{volume} was attached in the last moment, and is not in the image"))
 }
 
 /// Whether nothing is taken anew: it was tried often enough, or the time of the job is over.
@@ -151,4 +163,18 @@ fn discard(job: &Job, snapshots: &[SnapshotId], reason: String, now: Timestamp) 
     }
     let then = Box::new(JobEvent::Deferred { retry_at, reason: reason.clone() });
     SetVerdict::Discard { snapshots: snapshots.to_vec(), reason, then }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_nobody_knew_of_is_named() {
+        let id = |n: u8| -> VolumeId { format!("vol-{n:017x}").parse().unwrap() };
+        let expected = [1, 2].map(|n| AttachedVolume { device: format!("/dev/sd{n}"), volume: id(n) });
+        assert_eq!(unexpected(&expected, &[id(1), id(2)]), None);
+        let told = unexpected(&expected, &[id(1), id(3), id(2)]).unwrap();
+        assert!(told.starts_with(id(3).as_str()), "{told}");
+    }
 }

@@ -24,7 +24,8 @@ use crate::context::Context;
 use crate::hold::app::{self, Worth};
 use crate::hold::holder::{Frozen, Holder};
 use crate::hold::told::{End, Told, signed, step};
-use crate::task::hold::look::{Look, missing, side_by_side, unexpected};
+use crate::judge::unexpected;
+use crate::task::hold::look::{Look, missing, side_by_side};
 use crate::task::request::{image_request, send};
 
 /// What is left of the budget for the thaw when a reply is given up that could still be settled: told in time, the hold is
@@ -188,8 +189,11 @@ async fn by_snapshots<C: Cloud>(
     let answer = within(left, Action::CreateSnapshots, job, call).await;
     let ids = |seen: &Vec<SeenSnapshot>| seen.iter().map(|it| it.id.as_str()).collect::<Vec<_>>().join(", ");
     steps.push(step(HoldStep::Answered, words(&answer, ids), ctx.now()));
+    let volumes = |taken: &Vec<SeenSnapshot>| taken.iter().filter_map(|it| it.volume.clone()).collect::<Vec<_>>();
     let unseen = match &answer {
-        Ok(taken) => missing(action, known, taken).err().or_else(|| unexpected(action, taken)),
+        Ok(taken) => {
+            missing(action, known, taken).err().or_else(|| unexpected(&action.intent.volumes, &volumes(taken)))
+        }
         Err(error) if error.kind == CloudErrorKind::OutcomeUnknown => None,
         Err(_) => Some("EC2 did not say that it takes the snapshots".to_owned()),
     };

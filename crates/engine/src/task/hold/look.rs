@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotQuery, SnapshotState};
 use amikeep_domain::id::{JobId, SnapshotId, VolumeId};
+use amikeep_domain::instance::AttachedVolume;
 use amikeep_domain::plan::RequestAction;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -105,20 +106,12 @@ pub(super) fn missing(
     let is_good = |it: &&SeenSnapshot| it.state != SnapshotState::Unusable && !known.contains(&it.id);
     let by_volume: BTreeMap<&VolumeId, &SeenSnapshot> =
         seen.iter().filter(is_good).filter_map(|it| Some((it.volume.as_ref()?, it))).collect();
-    let one = |volume: &amikeep_domain::instance::AttachedVolume| {
+    let one = |volume: &AttachedVolume| {
         let snapshot = by_volume.get(&volume.volume).map(|it| it.id.to_string());
         snapshot.ok_or_else(|| format!("no snapshot of {} was seen", volume.volume))
     };
     let found: Result<Vec<String>, String> = action.intent.volumes.iter().map(one).collect();
     found.map(|found| found.join(", "))
-}
-
-/// A volume that was attached after the last look at the instance: nothing was known of it when it was decided what the
-/// image has.
-pub(super) fn unexpected(action: &RequestAction, taken: &[SeenSnapshot]) -> Option<String> {
-    let is_expected = |volume: &VolumeId| action.intent.volumes.iter().any(|it| it.volume == *volume);
-    let volume = taken.iter().filter_map(|it| it.volume.as_ref()).find(|volume| !is_expected(volume))?;
-    Some(format!("{volume} was attached in the last moment, and is not in the image"))
 }
 
 #[cfg(test)]
