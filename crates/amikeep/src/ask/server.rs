@@ -102,15 +102,11 @@ impl Answerer {
 
     /// A large reply that finds no place is given up at once: to wait for one would be to hold it all the same.
     pub(super) async fn send(&self, stream: &mut UnixStream, mut line: Vec<u8>) -> io::Result<()> {
-        let _place = match self.large.try_acquire() {
-            _ if line.len() <= LARGE_REPLY_BYTES => None,
-            Ok(place) => Some(place),
-            Err(_) => {
-                let told = "error: others are being sent long answers; ask again, or for less";
-                line = Reply::failed(told).to_line();
-                None
-            }
-        };
+        let is_large = LARGE_REPLY_BYTES < line.len();
+        let place = if is_large { self.large.try_acquire().ok() } else { None };
+        if is_large && place.is_none() {
+            line = Reply::failed("error: others are being sent long answers; ask again, or for less").to_line();
+        }
         timeout(SEND_WITHIN, stream.write_all(&line)).await?
     }
 
