@@ -1,5 +1,6 @@
 //! What is planned, and when.
 
+mod limits;
 mod pauses;
 mod prunes;
 
