@@ -49,5 +49,6 @@ pub use world::points::PointInTime;
 pub use world::settings::{ImageDuration, ImageFailure, Mishaps};
 pub use world::spec::InstanceSpec;
 pub use world::template_changes::LaunchTemplateSpec;
+pub use world::volume_kind::VolumeKind;
 pub use world::{Delivery, Invocation, Place, World};
 pub use world_file::InvalidWorldFile;

@@ -155,8 +155,8 @@ pub struct VolumeFacts {
     pub size_gib: u32,
     /// Such as `gp3`.
     pub volume_type: String,
-    /// Operations a second.
-    pub iops: u32,
+    /// Operations a second, of the types that tell them.
+    pub iops: Option<u32>,
     /// In MiB/s.
     pub throughput: Option<u32>,
     /// Whether it is encrypted.

@@ -35,6 +35,7 @@ pub(crate) mod spec;
 mod tags;
 pub(crate) mod template_changes;
 mod types;
+pub(crate) mod volume_kind;
 mod volumes;
 mod writes;
 

@@ -12,6 +12,7 @@ use crate::world::World;
 use crate::world::builder::WorldBuilder;
 use crate::world::spec::InstanceSpec;
 use crate::world::template_changes::LaunchTemplateSpec;
+use crate::world::volume_kind::VolumeKind;
 use crate::world_file::behaviour::BehaviourEntry;
 
 /// Why a file describes no world.
@@ -72,6 +73,20 @@ struct LaunchTemplateEntry {
 struct VolumeEntry {
     device: String,
     size: u32,
+    /// `gp3` without it.
+    #[serde(rename = "type")]
+    volume_type: Option<String>,
+    iops: Option<u32>,
+    throughput: Option<u32>,
+}
+
+impl VolumeEntry {
+    fn add_to(spec: InstanceSpec, entry: Self) -> InstanceSpec {
+        let kind = entry.volume_type.map_or_else(VolumeKind::default, VolumeKind::new);
+        let kind = entry.iops.into_iter().fold(kind, VolumeKind::iops);
+        let kind = entry.throughput.into_iter().fold(kind, VolumeKind::throughput);
+        spec.volume_of(entry.device, entry.size, kind)
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -133,7 +148,7 @@ impl InstanceEntry {
             StateEntry::Terminated => spec.state(InstanceState::Terminated),
         };
         spec = self.tags.into_iter().fold(spec, |spec, (key, value)| spec.tag(key, value));
-        spec = self.volumes.into_iter().fold(spec, |spec, volume| spec.volume(volume.device, volume.size));
+        spec = self.volumes.into_iter().fold(spec, VolumeEntry::add_to);
         spec = self.instance_type.into_iter().fold(spec, InstanceSpec::instance_type);
         spec = self.architecture.into_iter().fold(spec, InstanceSpec::architecture);
         spec = self.image.into_iter().fold(spec, InstanceSpec::image);
@@ -152,8 +167,8 @@ mod tests {
     fn a_file_becomes_a_world_and_a_typo_does_not() {
         let json = r#"{"accounts": [{"id": "111122223333", "regions": {"eu-west-1": [
             {"id": "i-0123456789abcdef0", "state": "hibernated", "tags": {"Name": "x"},
-             "volumes": [{"device": "/dev/xvda", "size": 8}], "instance_type": "t3.micro",
-             "image": "ami-00000000000000001"}]},
+             "volumes": [{"device": "/dev/xvda", "size": 8}, {"device": "/dev/sdf", "size": 9, "type": "io2", "iops": 500}],
+             "instance_type": "t3.micro", "image": "ami-00000000000000001"}]},
             "launch_templates": {"eu-west-1": [{"name": "web", "images": ["ami-00000000000000001", null]}]}}]}"#;
         let world = World::from_json(json).unwrap().build().unwrap();
         let key = access_key_id(&"111122223333".parse().unwrap());
@@ -163,6 +178,8 @@ mod tests {
         assert_eq!(templates.count(), 1);
         assert!(World::from_json(&json.replace("ami-00000000000000001", "ami-x")).unwrap().build().is_err());
         assert!(World::from_json(&json.replace("i-0123456789abcdef0", "i-x")).unwrap().build().is_err());
+        let error = World::from_json(&json.replace(", \"iops\": 500", "")).unwrap().build().unwrap_err();
+        assert_eq!(error.to_string(), "a volume of type io2 needs `iops`");
     }
 
     #[test]

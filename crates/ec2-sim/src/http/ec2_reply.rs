@@ -249,8 +249,7 @@ fn volume(xml: &mut Xml, view: &VolumeView) {
         xml.text("deleteOnTermination", attached.delete_on_termination);
     });
     xml.text("volumeType", &facts.volume_type);
-    xml.text("iops", facts.iops);
-    texts(xml, [("throughput", &facts.throughput)]);
+    texts(xml, [("iops", &facts.iops), ("throughput", &facts.throughput)]);
     xml.text("encrypted", facts.encrypted);
     xml.text("multiAttachEnabled", false);
     xml.tags(&view.tags);

@@ -149,7 +149,7 @@ fn attributes(
             volume: attached.volume_id.clone(),
             delete_on_termination: attached.delete_on_termination,
             volume_type: described.volume_type.clone(),
-            iops: Some(described.iops),
+            iops: described.iops,
             throughput: described.throughput,
         };
         Some(volume.settable())

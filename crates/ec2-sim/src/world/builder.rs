@@ -22,15 +22,12 @@ use crate::world::settings::{ImageDuration, Mishaps, Settings};
 use crate::world::spec::{InstanceSpec, VolumeSpec};
 use crate::world::tags::TagLog;
 use crate::world::template_changes::LaunchTemplateSpec;
+use crate::world::volume_kind::{Performance, VolumeKind};
 use crate::world::volumes::Volume;
 use crate::world::{Contents, Place, State, World, types};
 
 /// How old the instances of a new world are.
 const INSTANCE_AGE: SignedDuration = SignedDuration::from_hours(24 * 30);
-
-/// What a gp3 volume has when nothing is said.
-const GP3_IOPS: u32 = 3_000;
-const GP3_THROUGHPUT: u32 = 125;
 
 /// Why a world cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +43,14 @@ pub enum InvalidWorld {
     Nowhere {
         /// An instance, or the name of a launch template.
         what: String,
+    },
+    /// A volume of a type that is none, or with what cannot be provisioned of its type.
+    #[error("a volume of type {volume_type} {problem}")]
+    VolumeKind {
+        /// Such as `io2`.
+        volume_type: String,
+        /// What is wrong, for people.
+        problem: &'static str,
     },
     /// The same launch template twice in a region.
     #[error("launch template {name} is there twice")]
@@ -364,7 +369,8 @@ fn settle(
     let zone = format!("{}{}", place.region, spec.zone_suffix);
     let mut volumes = spec.volumes.clone();
     if volumes.is_empty() && spec.root == RootDevice::Ebs {
-        volumes.push(VolumeSpec { device: "/dev/xvda".to_owned(), size_gib: 8, id: None });
+        let (device, kind) = ("/dev/xvda".to_owned(), VolumeKind::default());
+        volumes.push(VolumeSpec { device, size_gib: 8, id: None, kind });
     }
     let disks = u32::try_from(spec.instance_store.len()).unwrap_or(u32::MAX);
     let described = InstanceType { name: spec.instance_type.clone(), disks, disk_size_gb: 75 };
@@ -429,12 +435,13 @@ fn attach_volumes(
             attached_at: created_at,
             delete_on_termination: is_root,
         };
+        let Performance { iops, throughput_mib } = spec.kind.performance(spec.size_gib)?;
         let facts = VolumeFacts {
             id: volume_id.clone(),
             size_gib: spec.size_gib,
-            volume_type: "gp3".to_owned(),
-            iops: GP3_IOPS,
-            throughput: Some(GP3_THROUGHPUT),
+            volume_type: spec.kind.volume_type,
+            iops,
+            throughput: throughput_mib,
             encrypted: false,
             zone: instance.zone.clone(),
             created_at,

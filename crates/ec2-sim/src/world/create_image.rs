@@ -20,11 +20,11 @@ use crate::world::instances::{Instance, OrderKind};
 use crate::world::settings::{ImageFailure, Mishap};
 use crate::world::snapshots::Snapshot;
 use crate::world::tags::{self, TagLog};
+use crate::world::volume_kind::pending_snapshots_max;
 use crate::world::{Contents, Context, State};
 
-/// EC2's limits.
+/// EC2's limit.
 const DESCRIPTION_LEN_MAX: usize = 255;
-const PENDING_SNAPSHOTS_PER_VOLUME_MAX: usize = 5;
 
 impl State {
     pub(crate) fn create_image(&mut self, context: &Context<'_>, call: &CreateImage) -> Result<Reply, ApiError> {
@@ -164,7 +164,7 @@ fn map_devices(instance: &Instance, contents: &Contents, call: &CreateImage) -> 
             volume_id: attached.volume_id.clone(),
             size_gib: volume.facts.size_gib,
             volume_type: volume.facts.volume_type.clone(),
-            iops: Some(volume.facts.iops),
+            iops: volume.facts.iops,
             throughput: volume.facts.throughput,
             delete_on_termination: attached.delete_on_termination,
             encrypted: volume.facts.encrypted,
@@ -263,7 +263,8 @@ impl Contents {
                     && snapshot.facts.started_at < Timestamp::MAX
                     && snapshot.state_at(now) != SnapshotState::Completed
             };
-            if PENDING_SNAPSHOTS_PER_VOLUME_MAX <= self.snapshots.values().filter(pending).count() {
+            let volume_type = self.volumes.get(volume_id).map_or("gp3", |volume| &volume.facts.volume_type);
+            if pending_snapshots_max(volume_type) <= self.snapshots.values().filter(pending).count() {
                 let message = format!("Maximum allowed in-progress snapshots for the volume '{volume_id}' exceeded.");
                 return Err(ApiError::client("ConcurrentSnapshotLimitExceeded", message));
             }

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 
 use crate::reply::MachineAttributes;
 use crate::world::instances::{Order, OrderKind};
+use crate::world::volume_kind::VolumeKind;
 
 #[derive(Debug, Clone)]
 pub(crate) struct VolumeSpec {
     pub(crate) device: String,
     pub(crate) size_gib: u32,
     pub(crate) id: Option<String>,
+    pub(crate) kind: VolumeKind,
 }
 
 /// One instance to be. The first volume is the root.
@@ -68,17 +70,24 @@ impl InstanceSpec {
         self
     }
 
-    /// Adds an EBS volume; the first one is the root.
+    /// Adds an EBS volume of type gp3; the first one is the root.
     #[must_use]
-    pub fn volume(mut self, device: impl Into<String>, size_gib: u32) -> Self {
-        self.volumes.push(VolumeSpec { device: device.into(), size_gib, id: None });
+    pub fn volume(self, device: impl Into<String>, size_gib: u32) -> Self {
+        self.volume_of(device, size_gib, VolumeKind::default())
+    }
+
+    /// Adds an EBS volume of some type.
+    #[must_use]
+    pub fn volume_of(mut self, device: impl Into<String>, size_gib: u32, kind: VolumeKind) -> Self {
+        self.volumes.push(VolumeSpec { device: device.into(), size_gib, id: None, kind });
         self
     }
 
     /// Adds an EBS volume with a known id.
     #[must_use]
     pub fn volume_with_id(mut self, device: impl Into<String>, size_gib: u32, id: impl Into<String>) -> Self {
-        self.volumes.push(VolumeSpec { device: device.into(), size_gib, id: Some(id.into()) });
+        let (device, id) = (device.into(), Some(id.into()));
+        self.volumes.push(VolumeSpec { device, size_gib, id, kind: VolumeKind::default() });
         self
     }
 

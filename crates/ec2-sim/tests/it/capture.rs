@@ -8,11 +8,11 @@ use amikeep_cloud::{
 };
 use amikeep_domain::id::JobId;
 use amikeep_ec2_sim::{
-    CreateSnapshots, Fault, FaultOutcome, InstanceSpec, InstanceState, MachineAttributes, Reply, Request, SimCloud,
-    SnapshotView, TagSpecification, World, WorldBuilder,
+    CreateSnapshots, Fault, FaultOutcome, InstanceSpec, InstanceState, MachineAttributes, MappedDevice, Reboot, Reply,
+    Request, SimCloud, SnapshotView, TagSpecification, VolumeKind, World, WorldBuilder,
 };
 
-use crate::support::{DB, WEB, builder, call, code, place, secs, snapshots};
+use crate::support::{DB, WEB, builder, call, code, image, images, place, secs, snapshots};
 
 const JOB: &str = "019ad1f0-0000-7000-8000-000000000001";
 
@@ -152,6 +152,41 @@ async fn an_image_of_snapshots_has_everything_of_the_instance() {
     assert_eq!((made.facts.machine, made.facts.architecture.as_str()), (machine, "arm64"));
     let again = cloud.register_image(wanted).await.unwrap_err();
     assert_eq!(again.kind, CloudErrorKind::NameInUse, "the name is what makes it safe to ask twice");
+}
+
+#[tokio::test]
+async fn volumes_of_every_type_are_mapped_as_create_image_maps_them() {
+    let own = "i-0ef1000000000001b";
+    let spec = InstanceSpec::new(own)
+        .volume("/dev/xvda", 8)
+        .volume_of("/dev/sdf", 100, VolumeKind::new("gp3").iops(4_000).throughput(250))
+        .volume_of("/dev/sdg", 100, "gp2".into())
+        .volume_of("/dev/sdh", 100, VolumeKind::new("io1").iops(500))
+        .volume_of("/dev/sdi", 100, VolumeKind::new("io2").iops(9_000))
+        .volume_of("/dev/sdj", 500, "st1".into())
+        .volume_of("/dev/sdk", 500, "sc1".into())
+        .volume_of("/dev/sdl", 100, "standard".into());
+    let (world, cloud) = cloud(builder().instance(spec));
+    image(&world, own, "one-step", Reboot::No);
+    world.clock().advance(secs(600));
+    let taken = cloud.request_snapshots(request(own)).await.unwrap();
+    world.clock().advance(secs(600));
+    cloud.register_image(registration(&cloud, own, &taken).await).await.unwrap();
+    let mapped = |name: &str| -> Vec<_> {
+        let image = images(&world).into_iter().find(|image| image.facts.name == name).unwrap();
+        let told = image.mappings.into_iter().map(|mapping| match mapping.mapped {
+            MappedDevice::Ebs { volume_type, iops, throughput, delete_on_termination, .. } => {
+                // What cannot be given to a gp2 volume follows from its size.
+                let iops = iops.filter(|_| volume_type != "gp2");
+                (mapping.device, volume_type, iops, throughput, delete_on_termination)
+            }
+            other @ MappedDevice::InstanceStore(_) => panic!("{other:?}"),
+        });
+        told.collect()
+    };
+    let (one_step, mut two_steps) = (mapped("one-step"), mapped("two-steps"));
+    two_steps.sort_by_key(|it| one_step.iter().position(|other| other.0 == it.0));
+    assert_eq!((one_step.len(), &one_step), (8, &two_steps));
 }
 
 #[tokio::test]

@@ -151,6 +151,17 @@ fn the_sixth_pending_snapshot_of_a_volume_is_refused() {
 }
 
 #[test]
+fn a_volume_on_a_disk_that_turns_has_one_pending_snapshot() {
+    let spec = InstanceSpec::new("i-00000000000000001").volume("/dev/xvda", 8).volume_of("/dev/sdf", 500, "st1".into());
+    let world = builder().instance(spec).build().unwrap();
+    image(&world, "i-00000000000000001", "image-0", Reboot::No);
+    let second = Request::CreateImage(create_image("i-00000000000000001", "image-1", Reboot::No));
+    assert_eq!(code(&world, second.clone()), "ConcurrentSnapshotLimitExceeded");
+    world.clock().advance(secs(600));
+    assert!(call(&world, second).is_ok());
+}
+
+#[test]
 fn deregistering_keeps_the_snapshots_unless_it_is_told_to_delete_them() {
     let world = builder().build().unwrap();
     let id = image(&world, WEB, "one", Reboot::No);
