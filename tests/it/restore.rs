@@ -161,7 +161,7 @@ async fn a_ledger_that_is_torn_while_it_is_open_ends_the_daemon_and_is_left_as_i
     let torn = fs::read(site.database()).unwrap();
     let (status, log) = daemon.ended().await;
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("the ledger is damaged, so amikeep ends"), "{log}");
+    assert!(log.contains("amikeep ends, and leaves the ledger as it is: "), "{log}");
     assert!(fs::read(site.database()).unwrap() == torn, "the log was written into it");
     let sent = site.world.count(Action::CreateImage);
     let (status, log) = site.start(&mut site.command(&["daemon"])).ended().await;
@@ -183,6 +183,39 @@ async fn a_ledger_that_is_lost_is_never_made_anew_in_silence() {
     }
     assert!(!site.database().exists());
     restore(site.dir());
+    let daemon = site.daemon().await;
+    daemon.signal("TERM");
+    assert!(daemon.wait().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_whose_ledger_is_taken_away_ends_and_touches_nothing_of_what_is_there_now() {
+    let site = backed_up_site().await;
+    site.configure(&often(""));
+    let before = succeeded(&site.jobs().await);
+    let daemon = site.daemon().await;
+    site.wait_for_jobs("it works", |jobs| before < succeeded(jobs)).await;
+    // As somebody would who restores a backup and forgets to stop the daemon.
+    restore(site.dir());
+    let put_back = fs::read(site.database()).unwrap();
+    let (status, log) = daemon.ended().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("is no longer the file that amikeep opened"), "{log}");
+    assert!(fs::read(site.database()).unwrap() == put_back, "it was written to");
+    let daemon = site.daemon().await;
+    daemon.signal("TERM");
+    assert!(daemon.wait().await.success());
+    let mut names: Vec<String> = site.world.images().into_iter().map(|image| image.name).collect();
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "a fire and instance has one image");
+
+    // The lock alone: a second daemon could take one of the same name.
+    let daemon = site.daemon().await;
+    fs::remove_file(site.database().with_extension("db.lock")).unwrap();
+    let (status, log) = daemon.ended().await;
+    assert!(status.code() == Some(1) && log.contains("amikeep.db.lock is no longer the file"), "{log}");
     let daemon = site.daemon().await;
     daemon.signal("TERM");
     assert!(daemon.wait().await.success());

@@ -30,6 +30,10 @@ const OUTCOMES: &str = "amikeep_engine::outcome";
 /// The crates of the AWS SDK begin with this. What they warn of, a command tells as its error.
 const SDK_CRATES: &str = "aws_";
 
+/// Where the SDK tells of an error that replaces another one, which it does whenever an answer is refused that it could not
+/// read either. The error that counts comes back from the call.
+const SDK_REPLACED_ERRORS: &str = "aws_smithy_runtime_api::client::interceptors::context";
+
 /// For whom the lines are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -82,6 +86,7 @@ fn filter(purpose: Purpose, verbose: u8) -> Targets {
     let own = levels.get(quiet + usize::from(verbose)).copied().unwrap_or(LevelFilter::TRACE);
     let others = own.min(LevelFilter::WARN);
     let filter = Targets::new().with_default(others).with_target(OWN_CRATES, own);
+    let filter = if verbose == 0 { filter.with_target(SDK_REPLACED_ERRORS, LevelFilter::OFF) } else { filter };
     if purpose == Purpose::Command && verbose == 0 {
         filter.with_target(OUTCOMES, LevelFilter::OFF).with_target(SDK_CRATES, LevelFilter::ERROR)
     } else {
@@ -188,6 +193,15 @@ mod tests {
         assert!(!filter(Purpose::Command, 0).would_enable("aws_anything::credentials::chain", &Level::WARN));
         assert!(filter(Purpose::Command, 1).would_enable("aws_anything::credentials::chain", &Level::WARN));
         assert!(filter(Purpose::Service, 0).would_enable("aws_anything::credentials::chain", &Level::WARN));
+    }
+
+    #[test]
+    fn errors_that_the_sdk_replaces_by_others_are_no_lines_of_the_log() {
+        for purpose in [Purpose::Command, Purpose::Service] {
+            assert!(!filter(purpose, 0).would_enable(SDK_REPLACED_ERRORS, &Level::ERROR));
+            assert!(filter(purpose, 0).would_enable("aws_smithy_runtime_api::client", &Level::ERROR));
+            assert!(filter(purpose, 1).would_enable(SDK_REPLACED_ERRORS, &Level::ERROR));
+        }
     }
 
     #[test]

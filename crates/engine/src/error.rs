@@ -23,11 +23,11 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether what is in the ledger contradicts itself: nothing that it says can be acted upon, and waiting mends
+    /// Whether the ledger contradicts itself or is no longer where it was: nothing can be acted upon, and waiting mends
     /// nothing.
-    pub fn is_damage(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         let Self::Ledger(error) = self else { return false };
-        matches!(error.file_error(), Some(FileError::Corrupt { .. }))
+        error.file_error().is_some_and(FileError::is_final)
     }
 
     /// What is wrong, whatever it kept from being done.
@@ -66,6 +66,6 @@ mod tests {
         let told = Told(&error).to_string();
         assert!(told.starts_with("failed to record the start of the engine: the disk that holds"), "{told}");
         assert!(told.contains("free some space"), "{told}");
-        assert!(!error.is_damage());
+        assert!(!error.is_final());
     }
 }

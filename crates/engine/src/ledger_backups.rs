@@ -57,7 +57,7 @@ impl LedgerBackups {
             Err(error) => {
                 error!("{}; it is tried again within the hour", Told(&error));
                 self.fail(&Told(&error), now);
-                if matches!(error.file_error(), Some(FileError::Corrupt { .. })) { Err(error) } else { Ok(()) }
+                if error.file_error().is_some_and(FileError::is_final) { Err(error) } else { Ok(()) }
             }
         }
     }

@@ -102,7 +102,7 @@ impl Pulse {
 
 impl<C: Cloud> Engine<C> {
     /// Runs until `shutdown`, then waits for what is under way. What is cut off then is settled by the next start. A
-    /// ledger that turns out to be damaged is the one error that ends it at once: calls that are on their way then are
+    /// ledger that turns out to be damaged or moved is the one error that ends it at once: calls that are on their way then are
     /// found by their names once a backup is restored, and nothing more is written into what should be looked at.
     pub async fn run(self, handle: Handle<C>) -> Result<(), EngineError> {
         let ringer = self.start_ringer(&handle.doorbell).await;
@@ -127,8 +127,8 @@ impl<C: Cloud> Engine<C> {
                 Woken::Idle if ticked_at.elapsed() < LOOK_EVERY_MAX => match self.has_requests().await {
                     Ok(true) => {}
                     Ok(false) => continue,
-                    // It rests already. Damage is another matter, whichever read it shows in.
-                    Err(error) if self.rest_until.is_some() && !error.is_damage() => continue,
+                    // It rests already. What no waiting mends is another matter, whichever read it shows in.
+                    Err(error) if self.rest_until.is_some() && !error.is_final() => continue,
                     Err(error) => wake_at = self.rest_after(error)?,
                 },
                 Woken::Control(Control::Replace { policy_set, clouds }) => {
@@ -184,7 +184,7 @@ impl<C: Cloud> Engine<C> {
     /// Nothing can be written down: plan nothing for a while, and go on taking in what tasks report. Only a new trouble is
     /// worth a line; the old one stays in what is told every second.
     fn rest_after(&mut self, error: EngineError) -> Result<Timestamp, EngineError> {
-        if error.is_damage() {
+        if error.is_final() {
             return Err(error);
         }
         let trouble = error.cause();

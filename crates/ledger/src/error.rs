@@ -30,6 +30,15 @@ pub enum FileError {
         /// What was found.
         detail: String,
     },
+    /// Another file is at its path now, or none.
+    #[error(
+        "{path} is no longer the file that amikeep opened: it was moved, deleted or replaced meanwhile, and nothing more is \
+         written; restart amikeep, which says what is missing, and stop it before you touch the ledger or the files beside it"
+    )]
+    Moved {
+        /// The ledger, or the file of its lock.
+        path: PathBuf,
+    },
     /// Reading works, writing does not.
     #[error("the ledger {path} is read-only: remount its file system writable, or correct the mode of the file")]
     ReadOnly {
@@ -407,6 +416,13 @@ pub enum LedgerError {
         /// Why.
         source: FileError,
     },
+}
+
+impl FileError {
+    /// Whether waiting mends nothing, and what is there now should be left as it is.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Moved { .. })
+    }
 }
 
 impl LedgerError {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::error::{Failure, FileError, LedgerError};
+use crate::place::Place;
 use crate::sql;
 
 /// A write transaction. It is begun as a writer, so it never has to upgrade in the middle, which `SQLite` refuses at once
@@ -39,11 +40,24 @@ pub struct Ledger {
     writer: Option<SqlitePool>,
     readers: SqlitePool,
     gate: Option<Arc<dyn WriteGate>>,
+    /// What has to be where it was while this writes: the file, and for the engine that of its lock.
+    places: Arc<[Place]>,
 }
 
 impl Ledger {
-    pub(crate) fn new(path: PathBuf, access: Access, writer: Option<SqlitePool>, readers: SqlitePool) -> Self {
-        Self { path: path.into(), access, writer, readers, gate: None }
+    pub(crate) fn for_reading(path: PathBuf, readers: SqlitePool) -> Self {
+        let places = Arc::new([]);
+        Self { path: path.into(), access: Access::ReadOnly, writer: None, readers, gate: None, places }
+    }
+
+    pub(crate) fn for_writing(
+        path: PathBuf,
+        access: Access,
+        pools: (SqlitePool, SqlitePool),
+        places: Vec<Place>,
+    ) -> Self {
+        let (writer, readers) = pools;
+        Self { path: path.into(), access, writer: Some(writer), readers, gate: None, places: places.into() }
     }
 
     /// The same ledger, whose writes pass through `gate`. Only tests have one.
@@ -71,10 +85,16 @@ impl Ledger {
         if let Some(gate) = &self.gate {
             gate.pass().await;
         }
+        self.check_places()?;
         match &self.writer {
             Some(writer) if needed <= self.access => Ok(writer.begin_with(sql::BEGIN).await?),
             _ => Err(LedgerError::NotForWriting { path: self.path.to_path_buf() }.into()),
         }
+    }
+
+    /// That this still writes into the file at its path, under the lock at its path.
+    pub(crate) fn check_places(&self) -> Result<(), LedgerError> {
+        Ok(self.places.iter().try_for_each(Place::check)?)
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {

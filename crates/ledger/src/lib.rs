@@ -23,6 +23,7 @@ mod lost;
 mod open;
 mod page;
 mod pauses;
+mod place;
 mod prunes;
 mod requests;
 mod row;

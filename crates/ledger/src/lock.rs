@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::error::FileError;
 use crate::open::resolve;
+use crate::place::Place;
 
 /// Askers hold the lock for microseconds. So many of them in a row are not askers.
 const TRIES_MAX: usize = 10_000;
@@ -99,6 +101,13 @@ impl EngineLock {
             Ok(false) => read_holder(&mut file).ok(),
             Ok(true) | Err(_) => None,
         }
+    }
+
+    /// Where the file is that is locked.
+    pub(crate) fn place(&self) -> Result<Place, FileError> {
+        let path = lock_path(&self.ledger);
+        let opened = self.file.metadata().map_err(|error| FileError::from_io(&path, &error))?;
+        Ok(Place::of(&path, &opened))
     }
 
     /// The ledger that is locked.

@@ -20,6 +20,7 @@ use crate::backups;
 use crate::error::{FileError, LedgerError, is_not_a_database};
 use crate::ledger::{Access, Ledger};
 use crate::lock::EngineLock;
+use crate::place::Place;
 use crate::sql;
 
 pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
@@ -54,22 +55,24 @@ impl Ledger {
         if version < known_version() {
             tracing::info!("the ledger {} was migrated from schema {version} to {}", path.display(), known_version());
         }
-        let (writer, readers) = (write_pool(&path).await?, read_pool(&path).await?);
-        Ok(Self::new(path, Access::Engine, Some(writer), readers))
+        let places = vec![Place::now(&path)?, lock.place()?];
+        let pools = (write_pool(&path).await?, read_pool(&path).await?);
+        Ok(Self::for_writing(path, Access::Engine, pools, places))
     }
 
     /// Opens the ledger for a command that leaves a request to whoever holds the engine's lock.
     pub async fn open_for_requests(path: &Path) -> Result<Self, LedgerError> {
         let path = existing_and_current(path, Access::Requests).await?;
-        let (writer, readers) = (write_pool(&path).await?, read_pool(&path).await?);
-        Ok(Self::new(path, Access::Requests, Some(writer), readers))
+        let places = vec![Place::now(&path)?];
+        let pools = (write_pool(&path).await?, read_pool(&path).await?);
+        Ok(Self::for_writing(path, Access::Requests, pools, places))
     }
 
     /// Opens the ledger for reading, beside a running engine or alone.
     pub async fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         let path = existing_and_current(path, Access::ReadOnly).await?;
         let readers = read_pool(&path).await?;
-        Ok(Self::new(path, Access::ReadOnly, None, readers))
+        Ok(Self::for_reading(path, readers))
     }
 }
 

@@ -113,6 +113,8 @@ impl Ledger {
     /// The requests that nobody took up yet, oldest first.
     pub async fn open_requests(&self) -> Result<Vec<Request>, LedgerError> {
         let result = async {
+            // Whoever does the work asks every second, so this is where it is noticed when there is nothing to write.
+            self.check_places()?;
             let rows: Vec<RequestRow> = sqlx::query_as(sql::OPEN_REQUESTS).fetch_all(self.readers()).await?;
             let request = |row| RequestStatus::try_from(row).map(|it| it.request);
             Ok(rows.into_iter().map(request).collect::<Result<_, _>>()?)

@@ -59,7 +59,7 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         warn!("{pause}");
     }
     let ended = match Box::pin(serve(ctx, config, &ledger, &systemd, &mut signals)).await {
-        Err(error) if is_damage(&error) => {
+        Err(error) if is_final(&error) => {
             leave_as_it_is(ledger, &error);
             return Err(error);
         }
@@ -74,14 +74,15 @@ pub(crate) async fn run(_args: &DaemonArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     Ok(ended)
 }
 
-fn is_damage(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(EngineError::is_damage)
+fn is_final(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(EngineError::is_final)
 }
 
-/// The last connection to close a ledger writes its log into the file. Of a damaged one both are evidence, so none is
-/// closed: the process ends with them open.
+/// The last connection to close a ledger writes its log into the file and deletes what is at the log's path. Of a damaged
+/// ledger both are evidence, and beside a replaced one is the log of another, so none is closed: the process ends with them
+/// open.
 fn leave_as_it_is(ledger: Ledger, error: &anyhow::Error) {
-    error!("the ledger is damaged, so amikeep ends: {error:#}");
+    error!("amikeep ends, and leaves the ledger as it is: {error:#}");
     std::mem::forget(ledger);
 }
 
