@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
+use amikeep_cloud_aws::REPLACED_ERRORS_TARGET;
 use amikeep_config::Color;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
@@ -29,10 +30,6 @@ const OUTCOMES: &str = "amikeep_engine::outcome";
 
 /// The crates of the AWS SDK begin with this. What they warn of, a command tells as its error.
 const SDK_CRATES: &str = "aws_";
-
-/// Where the SDK tells of an error that replaces another one, which it does whenever an answer is refused that it could not
-/// read either. The error that counts comes back from the call.
-const SDK_REPLACED_ERRORS: &str = "aws_smithy_runtime_api::client::interceptors::context";
 
 /// For whom the lines are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +83,7 @@ fn filter(purpose: Purpose, verbose: u8) -> Targets {
     let own = levels.get(quiet + usize::from(verbose)).copied().unwrap_or(LevelFilter::TRACE);
     let others = own.min(LevelFilter::WARN);
     let filter = Targets::new().with_default(others).with_target(OWN_CRATES, own);
-    let filter = if verbose == 0 { filter.with_target(SDK_REPLACED_ERRORS, LevelFilter::OFF) } else { filter };
+    let filter = if verbose == 0 { filter.with_target(REPLACED_ERRORS_TARGET, LevelFilter::OFF) } else { filter };
     if purpose == Purpose::Command && verbose == 0 {
         filter.with_target(OUTCOMES, LevelFilter::OFF).with_target(SDK_CRATES, LevelFilter::ERROR)
     } else {
@@ -198,9 +195,9 @@ mod tests {
     #[test]
     fn errors_that_the_sdk_replaces_by_others_are_no_lines_of_the_log() {
         for purpose in [Purpose::Command, Purpose::Service] {
-            assert!(!filter(purpose, 0).would_enable(SDK_REPLACED_ERRORS, &Level::ERROR));
-            assert!(filter(purpose, 0).would_enable("aws_smithy_runtime_api::client", &Level::ERROR));
-            assert!(filter(purpose, 1).would_enable(SDK_REPLACED_ERRORS, &Level::ERROR));
+            assert!(!filter(purpose, 0).would_enable(REPLACED_ERRORS_TARGET, &Level::ERROR));
+            assert!(filter(purpose, 0).would_enable("aws_anything::client", &Level::ERROR));
+            assert!(filter(purpose, 1).would_enable(REPLACED_ERRORS_TARGET, &Level::ERROR));
         }
     }
 

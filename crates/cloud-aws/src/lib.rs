@@ -41,6 +41,10 @@ pub use crate::client::AwsCloud;
 pub use crate::metadata::instance_of_metadata;
 pub use crate::replay::{Answer, Replay};
 
+/// Where the SDK logs an error that replaces another one, which it does whenever an answer is refused that it could not read
+/// either. The error that counts comes back from the call.
+pub const REPLACED_ERRORS_TARGET: &str = "aws_smithy_runtime_api::client::interceptors::context";
+
 impl Cloud for AwsCloud {
     async fn observe_identity(&self) -> Result<Identity, CloudError> {
         self.identity().await

@@ -170,6 +170,15 @@ pub struct Finished {
     pub volumes: Vec<CapturedVolume>,
 }
 
+impl Finished {
+    /// The EBS volumes that the instance had, and of which the image has no snapshot, for people; empty if there is none.
+    pub fn left_out(&self) -> String {
+        let left_out = self.volumes.iter().filter(|it| it.snapshot.is_none());
+        let named = left_out.filter_map(|it| Some(format!("{} ({})", it.device, it.volume.as_ref()?)));
+        named.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// One disk of the instance, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapturedVolume {

@@ -21,6 +21,14 @@ pub(crate) fn log_outcome(job: &Job) {
                 "policy {} backed up {} as {} by {mode}, grade {}{}", key.policy, key.instance, image.image, image.grade,
                 if image.grade == Grade::Crash { " (as consistent as after a power cut)" } else { "" }
             );
+            let left_out = image.left_out();
+            if !left_out.is_empty() {
+                warn!(
+                    job_id = %job.id, policy = %key.policy, instance_id = %key.instance, image_id = %image.image,
+                    "{} of {} has no snapshot of {left_out}: the volume was there when the image was asked for, and is not \
+                     backed up", image.image, key.instance
+                );
+            }
         }
         JobState::Failed { error, .. } => error!(
             job_id = %job.id, policy = %key.policy, account = %key.account, region = %key.region,

@@ -236,7 +236,7 @@ impl JobEvent {
             Self::Accepted { image } | Self::Adopted { image } => image.to_string(),
             Self::OfflineChecked { still_stopped: true } => "the instance was still stopped".to_owned(),
             Self::OfflineChecked { still_stopped: false } => "the instance had been started".to_owned(),
-            Self::Available(finished) => format!("{}, grade {}", finished.image, finished.grade),
+            Self::Available(finished) => describe_finished(finished),
             Self::ImageFailed { image, retry_at, reason } => format!("{image}: {reason}; another one at {retry_at}"),
             Self::Failed(error) => format!("{}: {}", error.code, error.message),
             Self::Skipped(reason) => reason.as_str().to_owned(),
@@ -246,6 +246,11 @@ impl JobEvent {
 
 fn join<'a>(snapshots: impl Iterator<Item = &'a SnapshotId>) -> String {
     snapshots.map(SnapshotId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn describe_finished(finished: &Finished) -> String {
+    let (told, left_out) = (format!("{}, grade {}", finished.image, finished.grade), finished.left_out());
+    if left_out.is_empty() { told } else { format!("{told}; it has no snapshot of {left_out}") }
 }
 
 fn describe_held(held: &Held) -> String {

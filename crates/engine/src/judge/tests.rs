@@ -291,6 +291,19 @@ fn a_finished_image_is_as_old_as_its_earliest_snapshot() {
     assert_eq!(finished.captured_at, at("2026-11-22T02:00:07Z"));
     let volumes: Vec<_> = finished.volumes.iter().map(|it| (it.device.as_str(), it.snapshot.is_some())).collect();
     assert_eq!(volumes, [("/dev/sdf", true), ("/dev/xvda", true), ("instance-store-0", false)]);
+    // No image has a disk of the instance store, so that is no news.
+    assert_eq!(JobEvent::Available(finished.clone()).detail(), format!("{}, grade crash", finished.image));
+}
+
+#[test]
+fn an_image_without_a_volume_that_it_should_have_says_which() {
+    let pending = pending(OfflineProof::NotApplicable);
+    let job = job(JobState::Pending(pending.clone()));
+    let mut seen = seen(ImageState::Available, None);
+    seen.devices.retain(|device| device.device != "/dev/sdf");
+    let event = finish(&job, &pending, &seen, &snapshots());
+    let volume = &job.intent.as_ref().unwrap().volumes.iter().find(|it| it.device == "/dev/sdf").unwrap().volume;
+    assert!(event.detail().ends_with(&format!("; it has no snapshot of /dev/sdf ({volume})")), "{}", event.detail());
 }
 
 #[test]
