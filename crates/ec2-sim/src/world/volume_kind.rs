@@ -69,14 +69,13 @@ impl VolumeKind {
             }),
             "io1" | "io2" if has.iops.is_none() => refused("needs `iops`"),
             "io1" | "io2" if has.throughput_mib.is_some() => refused("takes no `throughput`"),
-            "io1" | "io2" => Ok(has),
             "gp2" | "st1" | "sc1" | "standard" if has.iops.or(has.throughput_mib).is_some() => {
                 refused("takes neither `iops` nor `throughput`")
             }
             "gp2" => {
                 Ok(Performance { iops: Some(size_gib.saturating_mul(3).clamp(100, 16_000)), throughput_mib: None })
             }
-            "st1" | "sc1" | "standard" => Ok(has),
+            "io1" | "io2" | "st1" | "sc1" | "standard" => Ok(has),
             _ => refused("is none of gp2, gp3, io1, io2, st1, sc1 and standard"),
         }
     }
