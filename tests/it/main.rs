@@ -14,6 +14,7 @@ mod disk;
 mod freezing;
 mod holds;
 mod kill;
+mod moto;
 mod nights;
 mod notify;
 mod pause;

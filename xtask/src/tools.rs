@@ -1,4 +1,4 @@
-//! Tools that the chores use and the workspace does not build: the real `aws` command line, boto3, `cargo-deny`,
+//! Tools that the chores use and the workspace does not build: the real `aws` command line, boto3, moto, `cargo-deny`,
 //! `cargo-mutants`, and what is the machine's own: `systemd-nspawn`, and what makes and mounts file systems.
 //!
 //! What is installed here is installed once, below `target/tools`, and nowhere else on the machine. The versions are
@@ -14,6 +14,9 @@ use crate::process;
 
 /// The variable that hands the `aws` program's path to the tests.
 pub(crate) const AWS_VARIABLE: &str = "AMIKEEP_TEST_AWS";
+
+/// The variable that hands the path of a Python with moto to the tests.
+pub(crate) const MOTO_VARIABLE: &str = "AMIKEEP_TEST_MOTO";
 
 /// The variable by which the test that boots the service is told to leave it, on a machine where it cannot.
 pub(crate) const SKIP_SYSTEMD_VARIABLE: &str = "AMIKEEP_SKIP_SYSTEMD";
@@ -36,6 +39,7 @@ const FILE_SYSTEM_PROGRAMS: [(&str, &str, &str); 9] = [
 
 const AWS_CLI_VERSION: &str = "1.46.3";
 const BOTO3_VERSION: &str = "1.43.11";
+const MOTO_VERSION: &str = "5.2.5";
 
 /// What installs `cargo-deny`, but for the place. The debug build takes a minute and a half instead of several.
 pub(crate) const DENY_INSTALL: [&str; 6] = ["install", "cargo-deny", "--version", "0.20.2", "--locked", "--debug"];
@@ -73,6 +77,24 @@ pub(crate) fn install_boto3(root: &Path) -> anyhow::Result<PathBuf> {
         make_environment(root, &environment, &format!("boto3=={BOTO3_VERSION}"))?;
     }
     Ok(python)
+}
+
+/// The Python that has moto, if [`install_moto`] has already made it.
+pub(crate) fn installed_moto(root: &Path) -> Option<PathBuf> {
+    let python = root.join("target/tools/moto/bin/python");
+    let question = format!("import moto, moto.moto_server; assert moto.__version__ == '{MOTO_VERSION}'");
+    process::answer(process::command(&python, root).args(["-c", &question]))?;
+    Some(python)
+}
+
+/// Makes a virtual environment with moto once, an EC2 that others wrote, and returns its Python.
+pub(crate) fn install_moto(root: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(python) = installed_moto(root) {
+        return Ok(python);
+    }
+    let package = format!("moto[server]=={MOTO_VERSION}");
+    make_environment(root, &root.join("target/tools/moto"), &package)?;
+    installed_moto(root).with_context(|| format!("{package} is installed and does not run"))
 }
 
 /// A virtual environment of Python with one package and what it needs, in place of what is there.

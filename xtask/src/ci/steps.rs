@@ -60,6 +60,9 @@ fn test(context: &Context<'_>) -> anyhow::Result<Outcome> {
     if let Some(aws) = tools::installed_aws(context.root) {
         command.env(tools::AWS_VARIABLE, aws);
     }
+    if let Some(python) = tools::installed_moto(context.root) {
+        command.env(tools::MOTO_VARIABLE, python);
+    }
     if context.missing_tool == MissingTool::Report && tools::check_nspawn(context.root).is_err() {
         command.env(tools::SKIP_SYSTEMD_VARIABLE, "1");
     }
@@ -76,13 +79,15 @@ fn doctest(context: &Context<'_>) -> anyhow::Result<Outcome> {
 }
 
 fn install_tools(context: &Context<'_>) -> anyhow::Result<Outcome> {
-    match (tools::install_aws(context.root), context.missing_tool) {
-        (Ok(program), _) => {
-            println!("{}={}", tools::AWS_VARIABLE, program.display());
+    let installed = tools::install_aws(context.root).and_then(|aws| Ok((aws, tools::install_moto(context.root)?)));
+    match (installed, context.missing_tool) {
+        (Ok((aws, moto)), _) => {
+            println!("{}={}", tools::AWS_VARIABLE, aws.display());
+            println!("{}={}", tools::MOTO_VARIABLE, moto.display());
             Ok(Outcome::Passed)
         }
         (Err(error), MissingTool::Install) => Err(error),
-        (Err(error), MissingTool::Report) => Ok(Outcome::NotRun(format!("no aws CLI for the tests: {error:#}"))),
+        (Err(error), MissingTool::Report) => Ok(Outcome::NotRun(format!("no tools for the tests: {error:#}"))),
     }
 }
 
