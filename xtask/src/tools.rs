@@ -1,8 +1,10 @@
 //! Tools that the chores use and the workspace does not build: the real `aws` command line, boto3, moto, `cargo-deny`,
-//! `cargo-mutants`, and what is the machine's own: `systemd-nspawn`, and what makes and mounts file systems.
+//! `cargo-mutants`, MySQL, and what is the machine's own: `systemd-nspawn`, and what makes and mounts file systems.
 //!
 //! What is installed here is installed once, below `target/tools`, and nowhere else on the machine. The versions are
 //! pinned here, so that two machines judge alike.
+
+pub(crate) mod mysql;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

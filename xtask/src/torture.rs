@@ -7,20 +7,21 @@
 mod counts;
 mod page;
 
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use crate::process;
+use crate::tools;
 use crate::torture::counts::Counts;
 use crate::torture::page::Done;
 
 /// How long.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The steps to run; all without a name.
+    /// The steps to run; without a name all that need nothing beside the workspace.
     names: Vec<String>,
     /// Names the steps and runs none.
     #[arg(long = "list")]
@@ -47,12 +48,26 @@ struct Step {
     name: &'static str,
     about: &'static str,
     package: &'static str,
+    /// The program that has the test, as cargo is told of it.
+    target: [&'static str; 2],
     test: &'static str,
     /// The variable that takes the seed.
     seed: &'static str,
     /// Further variables; those of nights are overruled by `--nights`.
     environment: &'static [(&'static str, &'static str)],
+    needs: Needs,
 }
+
+/// What a step takes beside the workspace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Root, file systems of its own and packages of another distribution: so it is run by its name alone. Its target
+    /// has tests that no other run has, and all of them are run once.
+    Mysql,
+}
+
+const INTEGRATION: [&str; 2] = ["--test", "it"];
 
 const NIGHTS: &str = "AMIKEEP_SIM_NIGHTS";
 
@@ -61,25 +76,41 @@ const STEPS: &[Step] = &[
         name: "simulation",
         about: "months of bad nights in process",
         package: "amikeep-engine",
+        target: INTEGRATION,
         test: "simulation::what_is_left_after_months_of_bad_nights_is_what_the_rules_say",
         seed: "AMIKEEP_SIM_SEED",
         environment: &[("AMIKEEP_SIM_SEEDS", "1"), (NIGHTS, "60")],
+        needs: Needs::Nothing,
     },
     Step {
         name: "http",
         about: "bad nights over HTTP, through the adapter for AWS",
         package: "amikeep",
+        target: INTEGRATION,
         test: "nights::a_month_of_bad_nights_over_http_leaves_what_simulate_says_and_guards_hold",
         seed: "AMIKEEP_SIM_SEED",
         environment: &[("AMIKEEP_SIM_SEEDS", "1"), (NIGHTS, "31")],
+        needs: Needs::Nothing,
     },
     Step {
         name: "kills",
         about: "kill -9 of the real binary at any time of waves and prunes",
         package: "amikeep",
+        target: INTEGRATION,
         test: "kill::a_daemon_that_is_killed_a_hundred_times_images_every_instance_once_per_fire",
         seed: "AMIKEEP_KILL_SEED",
         environment: &[("AMIKEEP_KILLS", "200")],
+        needs: Needs::Nothing,
+    },
+    Step {
+        name: "mysql",
+        about: "images of MySQL held still at any time (only by its name)",
+        package: "amikeep-hold",
+        target: ["--bench", "mysql"],
+        test: "proving::every_acknowledged_row_is_in_images_of_mysql_at_any_time",
+        seed: "AMIKEEP_MYSQL_SEED",
+        environment: &[],
+        needs: Needs::Mysql,
     },
 ];
 
@@ -94,14 +125,18 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     if let Some(unknown) = args.names.iter().find(|name| !STEPS.iter().any(|step| step.name == name.as_str())) {
         bail!("no step is called `{unknown}`; `cargo xtask torture --list` names them");
     }
-    let is_wanted = |step: &&Step| args.names.is_empty() || args.names.iter().any(|name| name == step.name);
+    let is_wanted = |step: &&Step| match args.names.as_slice() {
+        [] => step.needs == Needs::Nothing,
+        names => names.iter().any(|name| name == step.name),
+    };
     let steps: Vec<&Step> = STEPS.iter().filter(is_wanted).collect();
     let n_steps = u32::try_from(steps.len()).unwrap_or(u32::MAX).max(1);
     let share = Duration::from_secs(args.minutes * 60) / n_steps;
     let mut done = Vec::new();
     for step in steps {
         build(root, step)?;
-        let step = torture(root, step, args, share)?;
+        let installed = install(root, step)?;
+        let step = torture(root, step, args, share, &installed)?;
         // At once: a later step may fail.
         println!("\n{}", page::section(&step));
         done.push(step);
@@ -111,17 +146,37 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
 
 /// Compiling is not counted as time of the step.
 fn build(root: &Path, step: &Step) -> anyhow::Result<()> {
-    let arguments = ["test", "--quiet", "--locked", "--package", step.package, "--test", "it", "--no-run"];
-    process::run(&mut process::cargo(root, &arguments))
+    process::run(test_of(root, step).arg("--no-run"))
+}
+
+fn test_of(root: &Path, step: &Step) -> Command {
+    let mut command = process::cargo(root, &["test", "--quiet", "--locked", "--package", step.package]);
+    command.args(step.target);
+    command
+}
+
+/// Variables that name what was installed for a step.
+type Installed = Vec<(&'static str, PathBuf)>;
+
+fn install(root: &Path, step: &Step) -> anyhow::Result<Installed> {
+    if step.needs == Needs::Nothing {
+        return Ok(Vec::new());
+    }
+    tools::check_file_systems(root)?;
+    let installed = vec![(tools::mysql::VARIABLE, tools::mysql::install(root)?)];
+    let mut rest = test_of(root, step);
+    rest.args(["--", "--skip", step.test]).envs(installed.iter().map(|(name, path)| (name, path)));
+    process::run(&mut rest)?;
+    Ok(installed)
 }
 
 /// Seed after seed, until their number or the time is reached.
-fn torture(root: &Path, step: &Step, args: &Args, share: Duration) -> anyhow::Result<Done> {
+fn torture(root: &Path, step: &Step, args: &Args, share: Duration, installed: &Installed) -> anyhow::Result<Done> {
     let mut done =
         Done { name: step.name, about: step.about, seeds: 0, took: Duration::ZERO, counts: Counts::default() };
     while args.seeds.map_or(done.took < share, |seeds| done.seeds < seeds) {
         let seed = args.first_seed + done.seeds;
-        let (counts, took) = process::timed(|| run_seed(root, step, args.nights, seed));
+        let (counts, took) = process::timed(|| run_seed(root, step, args.nights, seed, installed));
         done.counts.add(&counts?);
         done.took += took;
         done.seeds += 1;
@@ -130,10 +185,10 @@ fn torture(root: &Path, step: &Step, args: &Args, share: Duration) -> anyhow::Re
     Ok(done)
 }
 
-fn run_seed(root: &Path, step: &Step, nights: Option<u64>, seed: u64) -> anyhow::Result<Counts> {
-    let arguments = ["test", "--quiet", "--locked", "--package", step.package, "--test", "it", "--"];
-    let mut command = process::cargo(root, &arguments);
-    command.args(["--exact", step.test, "--nocapture"]).envs(step.environment.iter().copied());
+fn run_seed(root: &Path, step: &Step, nights: Option<u64>, seed: u64, installed: &Installed) -> anyhow::Result<Counts> {
+    let mut command = test_of(root, step);
+    command.args(["--", "--exact", step.test, "--nocapture"]).envs(step.environment.iter().copied());
+    command.envs(installed.iter().map(|(name, path)| (name, path)));
     command.env(step.seed, seed.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(nights) = nights.filter(|_| step.environment.iter().any(|(name, _)| *name == NIGHTS)) {
         command.env(NIGHTS, nights.to_string());

@@ -17,14 +17,14 @@ mod places;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::apps::data::{DataPlaces, elsewhere, is_this_machine};
 use crate::apps::mysql::dialect::Dialect;
 use crate::apps::mysql::lock::Method;
 use crate::apps::session::{GIVE_UP_WAIT_MAX, PING_WAIT_MAX, RELEASE_WAIT_MAX, Server};
-use crate::apps::sql::{Client, names_authority, text};
+use crate::apps::sql::{Client, IN_CLEAR, names_authority, text};
 use crate::apps::{AppError, LockLimits, MysqlLock, Recorded, Secret};
 use crate::moment::Moment;
 
@@ -82,11 +82,12 @@ impl Mysql {
     fn open(address: &Secret, lock: MysqlLock, limit: Duration) -> Result<Self, AppError> {
         let options = read_address(address)?;
         let client = Client::new(address)?;
-        let (holder, second, row) = client.wait("connect", limit, async {
+        let connected = client.wait("connect", limit, async {
             let mut holder = options.connect().await?;
             let row = holder.fetch_one(sqlx::raw_sql(DESCRIBE)).await?;
             Ok((holder, options.connect().await?, row))
-        })?;
+        });
+        let (holder, second, row) = connected.map_err(|error| in_words_of_login(error, &options))?;
         let answer = || AppError::Answer { doing: "tell of itself" };
         let dialect = text(&row, "version").and_then(|version| Dialect::of(&version)).ok_or_else(answer)?;
         let holder_id = text(&row, "id").and_then(|id| id.parse().ok()).ok_or_else(answer)?;
@@ -172,8 +173,9 @@ impl Mysql {
         self.client.wait("give up the lock", GIVE_UP_WAIT_MAX, async {
             // That the connection has gone by itself is as good.
             let _ = second.execute(sqlx::query("KILL CONNECTION ?").bind(id)).await;
-            let left = "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?";
-            while 0 < sqlx::query_scalar::<_, i64>(left).bind(id).fetch_one(&mut *second).await? {
+            let is_it = |row: &MySqlRow| text(row, "Id").is_some_and(|it| it == id.to_string());
+            // A statement and no table, since where that table is changes: it is to leave `information_schema`.
+            while second.fetch_all(sqlx::raw_sql("SHOW PROCESSLIST")).await?.iter().any(is_it) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             Ok(())
@@ -189,6 +191,17 @@ impl Mysql {
             second.execute(sqlx::raw_sql(statement)).await.map(|_| ())
         });
         started.map_err(left)
+    }
+}
+
+/// A server takes what comes over a socket for the password of `caching_sha2_password`, and the client sends that over TLS
+/// alone: what the server then says is no more than that the password is wrong.
+fn in_words_of_login(error: AppError, options: &MySqlConnectOptions) -> AppError {
+    match error {
+        AppError::Refused { doing, answer } if matches!(options.get_ssl_mode(), MySqlSslMode::Disabled) => {
+            AppError::Refused { doing, answer: format!("{answer}; {IN_CLEAR}") }
+        }
+        other => other,
     }
 }
 

@@ -11,6 +11,11 @@ use sqlx::{Database, Decode, Row};
 
 use crate::apps::{AppError, Secret};
 
+/// MySQL's `caching_sha2_password` is answered with the password itself, and so over TLS alone. Without that it would be
+/// encrypted with a key of the server's, in a way that the client was built without.
+pub(super) const IN_CLEAR: &str = "an account that logs in by caching_sha2_password takes an encrypted connection: \
+    leave `ssl-mode=DISABLED` out of the address, or let the server speak TLS";
+
 /// Whether an address names a certificate authority, under one of these keys. The client would not ask it unless the mode
 /// says so too, and whoever names one means that it is asked.
 pub(super) fn names_authority(address: &str, keys: &[&str]) -> bool {
@@ -59,6 +64,9 @@ impl Client {
             sqlx::Error::Io(source) => AppError::Connection { doing, source },
             sqlx::Error::RowNotFound | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
                 AppError::Answer { doing }
+            }
+            sqlx::Error::Configuration(why) if why.to_string().starts_with("RSA") => {
+                AppError::Connection { doing, source: io::Error::other(IN_CLEAR) }
             }
             other => AppError::Connection { doing, source: io::Error::other(self.address.cover(&other.to_string())) },
         }

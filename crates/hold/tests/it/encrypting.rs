@@ -1,54 +1,16 @@
 //! Connections with TLS to servers that take no others: the authority that is named is asked, and the name of the server.
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
 
 use amikeep_hold::apps::{AppError, Application, LockLimits, MysqlLock, Secret};
 
-use crate::bench::{PATIENCE, alone, said};
+use crate::bench::{PATIENCE, alone};
+use crate::certificates::Certificates;
 use crate::server::mariadb::MariaDb;
-use crate::server::place;
 use crate::server::postgresql::Postgres;
+use crate::server::{free_port, place};
 
 const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
-
-/// An authority, and a server's certificate by it for `localhost` alone.
-struct Certificates {
-    authority: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Certificates {
-    fn made_in(directory: &Path, owner: &str) -> Self {
-        fs::create_dir_all(directory).unwrap();
-        let file = |name: &str| directory.join(name);
-        let new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-        let (ca, ca_key) = (file("ca.pem"), file("ca.key"));
-        let name = directory.file_name().unwrap().display();
-        said(&format!("{new} -subj /CN={name} -keyout {} -out {}", ca_key.display(), ca.display()));
-        let (certificate, key) = (file("server.pem"), file("server.key"));
-        said(&format!(
-            "{new} -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
-             -CA {} -CAkey {} -keyout {} -out {}",
-            ca.display(),
-            ca_key.display(),
-            key.display(),
-            certificate.display()
-        ));
-        let id = said(&format!("id -u {owner}")).trim().parse().unwrap();
-        chown(&key, Some(id), None).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        Self { authority: ca, certificate, key }
-    }
-}
-
-/// A port that was free a moment ago; servers that use sockets alone are not in its way.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn hold(application: Application, address: String) -> Result<(), AppError> {
     let locked = application.prepare(Some(&Secret::new(address)), PATIENCE)?.lock(LIMITS)?;

@@ -9,15 +9,18 @@
 #[path = "../../../../tests/alone.rs"]
 mod alone;
 mod bench;
+mod certificates;
 mod client;
 mod commanding;
 mod dying;
 mod encrypting;
 mod freezing;
 mod mariadb;
+mod page;
 mod placing;
 mod postgresql;
 mod privileges;
+mod proof;
 mod recovering;
 mod redis;
 mod refusing;

@@ -2,11 +2,11 @@
 //! privilege that is not needed.
 
 use std::fs;
-use std::path::Path;
 
 use amikeep_hold::apps::{AppError, Application, DataPlaces, LockLimits, MysqlLock, Recorded, Secret};
 
 use crate::bench::{PATIENCE, alone};
+use crate::page::block;
 use crate::server::mariadb::MariaDb;
 use crate::server::place;
 use crate::server::postgresql::Postgres;
@@ -17,16 +17,6 @@ const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
 /// Whether this account is told where the data is.
 fn is_told(application: Application, address: &Secret) -> bool {
     matches!(application.prepare(Some(address), PATIENCE).unwrap().data(), Ok(Some(DataPlaces::Here(_))))
-}
-
-/// What stands between the fences of the only block of this kind.
-pub(crate) fn block(kind: &str) -> String {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/freeze.md")).unwrap();
-    let fence = format!("\n```{kind}\n");
-    let mut blocks = page.split(&fence).skip(1);
-    let block = blocks.next().unwrap_or_else(|| panic!("docs/freeze.md has no block `{kind}`"));
-    assert!(blocks.next().is_none(), "docs/freeze.md has several blocks `{kind}`");
-    block.split("\n```").next().unwrap().to_owned()
 }
 
 fn hold(application: Application, address: &Secret) -> Result<Recorded, AppError> {

@@ -13,6 +13,7 @@ pub(crate) mod postgresql;
 pub(crate) mod redis;
 
 use std::fs::{self, File};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -145,4 +146,10 @@ pub(crate) fn fill(directory: &Path, user: &str, name: &str, make: impl FnOnce(&
     said(&format!("cp -a {}/. {}", kept.display(), directory.display()));
     // A server that has been there for a while has all of that on disk.
     said(&format!("sync --file-system {}", directory.display()));
+}
+
+/// A port of this machine that was free a moment ago; servers that use sockets alone are not in its way.
+#[allow(dead_code, reason = "the experiment's servers have no ports")]
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -2,8 +2,9 @@
 //! which prepared transactions were committed.
 //!
 //! Tables that were made with `DATA DIRECTORY` elsewhere, and tablespaces outside of all of these, are not among them: a
-//! server tells of those only to accounts that may see every table. Nor is the doublewrite buffer of MySQL 8: it mends pages
-//! that were torn by a power cut, and a freeze leaves none.
+//! server tells of those only to accounts that may see every table. Since MySQL 8.0.21 there are none: `innodb_directories`
+//! names every other place where they can be. Nor is the doublewrite buffer of MySQL 8 among them: it mends pages that were
+//! torn by a power cut, and a freeze leaves none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use crate::apps::{AppError, DataPlace};
 
 /// Every account may ask it. A version that does not know a variable leaves it out.
 pub(super) const QUESTION: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'innodb_data_home_dir', \
-    'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_data_file_path', 'log_bin_basename', \
-    'aria_log_dir_path')";
+    'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_data_file_path', 'innodb_directories', \
+    'log_bin_basename', 'aria_log_dir_path')";
 
 const DIRECTORIES: [(&str, &str); 4] = [
     ("innodb_data_home_dir", "the data of InnoDB"),
@@ -44,6 +45,10 @@ pub(super) fn of_variables(variables: &BTreeMap<String, String>) -> Result<Vec<D
         // Under the home of InnoDB, and that is the data directory unless it is said or set to nothing.
         let home = value("innodb_data_home_dir").map_or(PathBuf::new(), PathBuf::from);
         add("the data of InnoDB", &home.join(file));
+    }
+    let others = value("innodb_directories").into_iter().flat_map(|list| list.split(';'));
+    for directory in others.filter(|directory| !directory.is_empty()) {
+        add("tablespaces of InnoDB", Path::new(directory));
     }
     if let Some(directory) = value("log_bin_basename").and_then(|base| Path::new(base).parent()) {
         add("the binary log", directory);
@@ -86,12 +91,14 @@ mod tests {
             ("datadir", "/data/"),
             ("innodb_log_group_home_dir", "/log/redo"),
             ("innodb_data_file_path", "ibdata1:12M;/more/ibdata2:12M:autoextend"),
+            ("innodb_directories", "/spaces;/data;/more/;"),
             ("log_bin_basename", "/log/binary/mysql-bin"),
         ];
         let want = [
             ("the data", "/data/"),
             ("the log of InnoDB", "/log/redo"),
             ("the data of InnoDB", "/more"),
+            ("tablespaces of InnoDB", "/spaces"),
             ("the binary log", "/log/binary"),
         ];
         assert_eq!(ask(&variables), want.map(|(what, path)| (what, path.to_owned())));
