@@ -296,6 +296,9 @@ impl<C: Cloud> Engine<C> {
     /// Starts another try at what holds could not thaw, if one is due.
     fn spawn_thaw(&mut self, now: Timestamp) {
         self.state.left_holds.add(self.ctx.turns.take_left(), now);
+        if self.ctx.turns.take_unsettled() {
+            self.state.left_holds.look_soon(now);
+        }
         if self.state.left_holds.begin(now) {
             self.start_task(Work::ThawLeft, Claim { thaws: true, ..Claim::default() });
         }

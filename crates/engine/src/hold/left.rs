@@ -1,9 +1,11 @@
 //! What could not be thawed although its hold is over: it is tried again until it is thawed, and told until then.
 //!
-//! What is left is in the ledger, in the rows of `holds`; here is only when it is tried next. It must never be tried while
+//! What is left is in the ledger, in the rows of `holds`; here is only when it is tried next. So is a hold of which this
+//! process could not write down that it was over, since the ledger failed or its task panicked. It must never be tried while
 //! its instance is held still for another image: that would thaw what the other hold froze.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use amikeep_domain::id::InstanceId;
@@ -35,6 +37,12 @@ impl LeftHolds {
         self.left.extend(left);
         self.tries = 0;
         self.due_at = Some(saturating_add(now, RETRY_MIN));
+    }
+
+    /// A hold is over that is still on record: it is looked at soon.
+    pub(crate) fn look_soon(&mut self, now: Timestamp) {
+        let soon = saturating_add(now, RETRY_MIN);
+        self.due_at = Some(self.due_at.map_or(soon, |at| at.min(soon)));
     }
 
     /// Whether it is tried now. It counts as under way from then on.
@@ -79,9 +87,43 @@ impl LeftHolds {
 pub(crate) struct Turns {
     of: Mutex<BTreeMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
     left: Mutex<Vec<String>>,
+    is_unsettled: AtomicBool,
+}
+
+/// A hold that is under way. Dropped before it is told that the hold is settled, it has its record looked at.
+pub(crate) struct UnderWay<'a>(Option<&'a Turns>);
+
+impl UnderWay<'_> {
+    /// The ledger knows that it is over, and what it left.
+    pub(crate) fn settled(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(turns) = self.0 {
+            turns.note_unsettled();
+        }
+    }
 }
 
 impl Turns {
+    /// Begins a hold.
+    pub(crate) fn under_way(&self) -> UnderWay<'_> {
+        UnderWay(Some(self))
+    }
+
+    /// A hold may be over that is still on record.
+    pub(crate) fn note_unsettled(&self) {
+        self.is_unsettled.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether there may be such a hold, since this was asked last.
+    pub(crate) fn take_unsettled(&self) -> bool {
+        self.is_unsettled.swap(false, Ordering::SeqCst)
+    }
+
     /// Waits for it. It ends when what is handed out is dropped.
     pub(crate) async fn wait(&self, instance: &InstanceId) -> OwnedMutexGuard<()> {
         self.turn(instance).lock_owned().await
@@ -136,6 +178,22 @@ mod tests {
         assert!(holds.begin(at(-1_000)), "the clock was set back");
         holds.take(Ok(Vec::new()), at(-1_000)).unwrap();
         assert_eq!((holds.due_at(), holds.left().len()), (None, 0));
+    }
+
+    #[test]
+    fn a_hold_that_nobody_settled_is_looked_at_soon_and_again_if_the_ledger_fails() {
+        let turns = Turns::default();
+        turns.under_way().settled();
+        assert!(!turns.take_unsettled());
+        drop(turns.under_way());
+        assert!(turns.take_unsettled() && !turns.take_unsettled());
+        let mut holds = LeftHolds::default();
+        holds.look_soon(at(0));
+        assert!(!holds.begin(at(4)) && holds.begin(at(5)));
+        holds.take(Err(LedgerError::Missing { path: "db".into() }), at(5)).unwrap_err();
+        assert!(!holds.begin(at(9)) && holds.begin(at(10)));
+        holds.take(Ok(Vec::new()), at(10)).unwrap();
+        assert_eq!(holds.due_at(), None);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Undoing what a process left behind that died in a hold: `ExecStopPost`, and every start.
 //!
-//! It must only be called by whoever holds the engine's lock, or by nobody at all if the ledger cannot be written: as long
+//! It must only be called by whoever holds the engine's lock, or by anybody at all if the ledger cannot be written: as long
 //! as a daemon lives, its holds are its own.
 
 use std::sync::Arc;
@@ -86,23 +86,30 @@ pub(crate) async fn thaw_left_by<C: Cloud>(ctx: &Context<C>, job: JobId) -> Resu
     Ok(undone.map_or(record.left, |undone| undone.left).into_iter().next())
 }
 
-/// Tries again to thaw what holds left that are over, but for instances that are held still at this moment. Says what is
-/// left, for people.
+/// Tries again to thaw what holds left that are over, and settles those of which this process could not write down that they
+/// were; but for instances that are held still at this moment. Says what is left, for people.
 pub(crate) async fn thaw_left<C: Cloud>(ctx: &Context<C>) -> Result<Vec<String>, LedgerError> {
     let mut left = Vec::new();
-    for (job, record) in ctx.ledger.open_holds().await? {
-        if record.left.is_empty() {
-            // Its hold is under way.
+    for (job, before) in ctx.ledger.open_holds().await? {
+        let as_before = |record: HoldRecord| Recovered { job, done: Vec::new(), left: record.left, hook_failed: None };
+        let instance = ctx.ledger.job(job).await?.map(|job| job.key.instance);
+        let turn = instance.as_ref().map(|instance| ctx.turns.try_take(instance));
+        if let Some(None) = turn {
+            // Its own hold may be under way, or that of another job.
+            if before.left.is_empty() {
+                ctx.turns.note_unsettled();
+            }
+            left.extend(as_before(before).told());
             continue;
         }
-        let instance = ctx.ledger.job(job).await?.map(|job| job.key.instance);
-        let turn = instance.as_ref().and_then(|instance| ctx.turns.try_take(instance));
-        let undone = match &turn {
-            Some(_turn) => recover_hold(&ctx.ledger, &*ctx.clock, &ctx.host, job, record.clone()).await,
-            None => None,
-        };
-        let as_before = || Recovered { job, done: Vec::new(), left: record.left, hook_failed: None };
-        left.extend(undone.unwrap_or_else(as_before).told());
+        // Once more: its hold may have been the one whose turn it was.
+        let Some((_, record)) = ctx.ledger.open_holds().await?.into_iter().find(|(of, _)| *of == job) else { continue };
+        if record.left.is_empty() {
+            // The commands after it are run again, so not unless that it is over can be written down.
+            ctx.ledger.record_hold(job, &record, ctx.now()).await?;
+        }
+        let undone = recover_hold(&ctx.ledger, &*ctx.clock, &ctx.host, job, record.clone()).await;
+        left.extend(undone.unwrap_or_else(|| as_before(record)).told());
     }
     Ok(left)
 }
@@ -205,7 +212,7 @@ fn tell(undone: &Recovered, record: &HoldRecord) {
     let (job, done) = (undone.job, undone.done.join("; "));
     match (record.left.is_empty(), undone.left.is_empty()) {
         (true, _) => {
-            warn!(job_id = %job, "a process died while it held an instance still for job {job}: {done}");
+            warn!(job_id = %job, "the hold of job {job} was over and not known to be: {done}");
         }
         (false, true) => warn!(job_id = %job, "what the hold of job {job} had left frozen is thawed: {done}"),
         (false, false) => {}

@@ -37,6 +37,18 @@ use crate::task::request::{admit, request_admitted};
 pub(crate) async fn request_held<C: Cloud>(
     ctx: &Context<C>,
     job: Job,
+    action: RequestAction,
+    order: HoldOrder,
+) -> Result<Job, LedgerError> {
+    let under_way = ctx.turns.under_way();
+    let job = hold(ctx, job, action, order).await?;
+    under_way.settled();
+    Ok(job)
+}
+
+async fn hold<C: Cloud>(
+    ctx: &Context<C>,
+    job: Job,
     mut action: RequestAction,
     order: HoldOrder,
 ) -> Result<Job, LedgerError> {
