@@ -145,8 +145,27 @@ async fn a_call_that_hangs_ends_with_the_budget_and_is_settled_by_name_before_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reply_that_is_lost_is_thawed_at_once_and_proves_nothing() {
-    let lost = world().fault(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect));
+async fn a_reply_that_is_lost_or_hangs_takes_no_proof_from_snapshots_that_were_seen() {
+    for outcome in [FaultOutcome::LostReplyAfterEffect, FaultOutcome::HangAfterEffect] {
+        let lost = world().fault(Fault::on(Action::CreateImage, outcome.clone()));
+        let held = Held::new(lost, "fail", FREEZE, THAW, "budget = \"60s\"").await;
+        let (job, ran) = held.backup().await;
+        assert_eq!((ran.code, job["grade"].as_str()), (0, Some("filesystem")), "{outcome:?}: {job:#} {ran:?}");
+        assert!(job["hold_ms"].as_u64().unwrap() < 50_000, "it does not wait for the budget: {job:#}");
+        let events = held.events(&job).await;
+        let words: Vec<&str> = events.iter().map(|(event, _)| event.as_str()).collect();
+        for word in ["snapshots-seen", "outcome-unknown", "adopted"] {
+            assert!(words.contains(&word), "{word}: {events:#?}");
+        }
+        assert_eq!(held.lines().len(), 2, "frozen once and thawed once");
+        assert_eq!((held.site.world.images().len(), held.site.world.count(Action::CreateImage)), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_lost_is_thawed_soon_and_proves_nothing_if_no_snapshot_was_seen() {
+    let late = world().snapshot_lag(SignedDuration::from_secs(4), SignedDuration::ZERO);
+    let lost = late.fault(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect));
     let held = Held::new(lost, "no-reboot", FREEZE, THAW, "budget = \"60s\"").await;
     let (job, ran) = held.backup().await;
     assert_eq!(ran.code, 0, "{ran:?}");

@@ -29,7 +29,7 @@ use crate::context::Context;
 use crate::hold::recover::{tell_left, thaw_left_by};
 use crate::hold::told::{Told, step};
 use crate::judge::{judge_request, judge_request_of_snapshots};
-use crate::task::hold::capture::{Answer, Captured, Parts, capture};
+use crate::task::hold::capture::{Answer, Captured, Earlier, Parts, capture};
 use crate::task::hold::prepare::{Prepared, Unprepared, prepare};
 use crate::task::request::{admit, request_admitted};
 
@@ -87,6 +87,7 @@ async fn hold<C: Cloud>(
     let Prepared { ready, record, volumes, known, registration } = prepared;
     action.intent.registration = registration;
     let entered = ready.entered;
+    let earlier = if job.intent.is_some() { Earlier::MayArrive } else { Earlier::Nothing };
     let job = match record_intent(ctx, &job, &action, &record, entered.pre()).await {
         Ok(job) => job,
         Err(error) => {
@@ -95,7 +96,7 @@ async fn hold<C: Cloud>(
             return Err(error);
         }
     };
-    let parts = Parts { app: ready.app, worth: ready.worth, holder: ready.holder, volumes, known };
+    let parts = Parts { earlier, app: ready.app, worth: ready.worth, holder: ready.holder, volumes, known };
     match capture(ctx, job.id, &action, &order.freeze, parts).await {
         Ok(captured) => finish(ctx, job, record, captured, entered).await,
         Err(failed) => {

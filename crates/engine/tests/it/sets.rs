@@ -403,3 +403,38 @@ async fn retention_takes_the_snapshots_of_a_registered_image_with_it() {
     assert_eq!((images(&house), snapshots(&house).0.len(), snapshots(&house).1), (1, 2, 6));
     assert_eq!(house.now(), at("2026-11-24T04:00:00Z"));
 }
+
+/// One instance that is held still and imaged by `CreateImage`, whose snapshots begin at once.
+fn house_by_image(if_blocked: IfBlocked) -> House {
+    let mut house = house_of(spec(1), if_blocked);
+    let freeze = house.policy_set.freezes.get_mut(&"data".parse().unwrap()).unwrap();
+    (freeze.capture, freeze.budget) = (CaptureBy::Image, SignedDuration::from_secs(3));
+    house.world.set_snapshot_lag(SignedDuration::ZERO);
+    house
+}
+
+#[tokio::test]
+async fn an_image_whose_reply_hangs_or_is_lost_is_found_by_its_name_and_proved_by_its_snapshots() {
+    for outcome in [FaultOutcome::HangAfterEffect, FaultOutcome::LostReplyAfterEffect] {
+        let mut house = house_by_image(IfBlocked::Fail);
+        house.world.plan_fault(Fault::on(Action::CreateImage, outcome.clone()));
+        house.live_until("2026-11-22T02:30:00Z").await;
+        assert_eq!(house.lines().await, ["1 succeeded: freeze filesystem"], "{outcome:?}");
+        let events = events(&house).await;
+        let at = |word: &str| events.iter().position(|it| it == word).unwrap_or_else(|| panic!("{word}: {events:?}"));
+        assert!(at("snapshots-seen") < at("thawed") && at("thawed") < at("outcome-unknown"), "{events:?}");
+        assert!(at("outcome-unknown") < at("adopted"), "{events:?}");
+        assert_eq!((images(&house), house.world.count(Action::CreateImage)), (1, 1));
+        audit(&house).await;
+    }
+}
+
+#[tokio::test]
+async fn snapshots_prove_nothing_without_a_reply_where_an_earlier_request_may_have_made_them() {
+    let mut house = house_by_image(IfBlocked::NoReboot);
+    house.world.plan_fault(Fault::on(Action::CreateImage, FaultOutcome::LostBeforeEffect));
+    house.world.plan_fault(Fault::on(Action::CreateImage, FaultOutcome::LostReplyAfterEffect).nth(2));
+    house.live_until("2026-11-22T03:00:00Z").await;
+    assert_eq!(house.lines().await, ["1 succeeded: freeze crash"]);
+    assert_eq!((images(&house), house.world.count(Action::CreateImage)), (1, 2));
+}

@@ -4,8 +4,13 @@
 //! acknowledged as frozen; then the request was sent; then a snapshot of every expected volume was seen; then the thaw was
 //! told, and found everything as it was left. With `capture = "snapshots"` the reply itself names the snapshots, all of one
 //! point in time which the call is documented to have, so the thaw is told at the reply and nothing is looked for.
+//!
+//! The reply to `CreateImage` is no part of that proof: its snapshots carry the tag of the job, so once they are seen nobody
+//! waits for it any longer, and an image whose reply never comes is found by its name. But snapshots that an earlier request
+//! of the same job makes late would look the same, so where there was one the reply is needed too.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,15 +30,29 @@ use crate::hold::app::{self, Worth};
 use crate::hold::holder::{Frozen, Holder};
 use crate::hold::told::{End, Told, signed, step};
 use crate::judge::unexpected;
-use crate::task::hold::look::{Look, missing, side_by_side};
+use crate::task::hold::look::{Look, NOT_TAKEN, missing, side_by_side};
 use crate::task::request::{image_request, send};
 
 /// What is left of the budget for the thaw when a reply is given up that could still be settled: told in time, the hold is
 /// known to have been unbroken until then.
 const THAW_TAKES: Duration = Duration::from_millis(250);
 
+/// How long EC2's reply is still waited for after the thaw: nearly always it is on its way and saves a look-up, and what
+/// runs after the hold waits for it.
+const REPLY_AFTER_THAW_MAX: Duration = Duration::from_secs(2);
+
+/// Whether EC2 may have been asked for an image of this job before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    /// Never.
+    Nothing,
+    /// It may have been, and a request that nobody heard of again can still arrive.
+    MayArrive,
+}
+
 /// What it takes.
 pub(super) struct Parts {
+    pub(super) earlier: Earlier,
     pub(super) app: Prepared,
     pub(super) worth: Worth,
     pub(super) holder: Holder,
@@ -78,8 +97,8 @@ impl Failed {
 /// waiting for its lock holds up users too.
 #[derive(Clone, Copy)]
 pub(super) struct Budget {
-    began: Moment,
-    whole: Duration,
+    pub(super) began: Moment,
+    pub(super) whole: Duration,
 }
 
 impl Budget {
@@ -117,13 +136,14 @@ pub(super) async fn capture<C: Cloud>(
         action.tags.insert(tags::POSITION.to_owned(), tag);
     }
     steps.push(step(HoldStep::Sent, action.intent.name.to_string(), ctx.now()));
-    let (answer, unseen) = match freeze.capture {
-        CaptureBy::Image => by_image(ctx, job, &action, &parts.known, &frozen, budget, &mut steps).await,
-        CaptureBy::Snapshots => by_snapshots(ctx, job, &action, &parts.known, budget, &mut steps).await,
+    let (still, asked) = (Still { app, frozen }, Asked { job, action: &action, known: &parts.known, budget });
+    let (answer, unseen, Thawed { end, released, released_at }) = match freeze.capture {
+        CaptureBy::Image => by_image(ctx, asked, parts.earlier, still, &mut steps).await,
+        CaptureBy::Snapshots => {
+            let (answer, unseen) = by_snapshots(ctx, asked, &mut steps).await;
+            (answer, unseen, still.thaw().await)
+        }
     };
-    let thawed = blocking(move || (frozen.thaw(), app::release(app), Moment::now())).await;
-    // Whatever became of that thread, the request was sent.
-    let (end, released, released_at) = thawed.unwrap_or_else(|why| (End::unknown(&why), Err(why), Moment::now()));
     let is_locked = freeze.application != Application::None;
     if is_locked {
         let words = released.as_ref().err().cloned().unwrap_or_else(|| freeze.application.as_str().to_owned());
@@ -147,35 +167,77 @@ pub(super) async fn capture<C: Cloud>(
     Ok(Captured { answer, held, steps, left_frozen: end.left_frozen })
 }
 
-/// Asks for the image, and looks for its snapshots. Says why they were not all seen.
+/// What EC2 is asked for, and what is left of the budget for that.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    job: JobId,
+    action: &'a RequestAction,
+    /// Snapshots of an earlier image of the same job.
+    known: &'a BTreeSet<SnapshotId>,
+    budget: Budget,
+}
+
+/// Everything is locked and frozen.
+struct Still {
+    app: Locked,
+    frozen: Frozen,
+}
+
+/// Everything goes on.
+struct Thawed {
+    end: End,
+    released: Result<(), String>,
+    released_at: Moment,
+}
+
+impl Still {
+    async fn thaw(self) -> Thawed {
+        let Self { app, frozen } = self;
+        let thawed = blocking(move || (frozen.thaw(), app::release(app), Moment::now())).await;
+        // Whatever became of that thread, the request was sent.
+        let (end, released, released_at) = thawed.unwrap_or_else(|why| (End::unknown(&why), Err(why), Moment::now()));
+        Thawed { end, released, released_at }
+    }
+}
+
+/// Asks for the image, looks for its snapshots, and thaws as soon as there is nothing more to wait for. Says why the
+/// snapshots prove nothing, if so.
 async fn by_image<C: Cloud>(
     ctx: &Context<C>,
-    job: JobId,
-    action: &RequestAction,
-    known: &BTreeSet<SnapshotId>,
-    frozen: &Frozen,
-    budget: Budget,
+    Asked { job, action, known, budget }: Asked<'_>,
+    earlier: Earlier,
+    still: Still,
     steps: &mut Vec<Told>,
-) -> (Answer, Option<String>) {
-    let call = within(budget.left(), Action::CreateImage, job, send(ctx, &action.account, image_request(action)));
-    let (answered, look) = (Notify::new(), Look { job, action, known, frozen, budget });
-    let looks = look.until_seen(ctx, &answered);
-    let ((answer, answered_at), (seen, seen_at)) = side_by_side(call, looks, &answered, || ctx.now()).await;
+) -> (Answer, Option<String>, Thawed) {
+    let mut call = pin!(async { (send(ctx, &action.account, image_request(action)).await, ctx.now()) });
+    let (answered, look) = (Notify::new(), Look { job, action, known, frozen: &still.frozen, budget });
+    let looks = async { (look.until_seen(ctx, &answered).await, ctx.now()) };
+    let over = side_by_side(call.as_mut(), looks, &answered, earlier, budget).await;
+    let late = async {
+        match over.reply {
+            Some(reply) => reply,
+            None => timeout(REPLY_AFTER_THAW_MAX, call).await.unwrap_or_else(|_| (Err(unheard(job)), ctx.now())),
+        }
+    };
+    let (thawed, (answer, answered_at)) = tokio::join!(still.thaw(), late);
     steps.push(step(HoldStep::Answered, words(&answer, ToString::to_string), answered_at));
-    if let Ok(detail) = &seen {
-        steps.push(step(HoldStep::Seen, detail.clone(), seen_at));
-    }
-    (Answer::Image(answer), seen.err())
+    let unproved = match (&answer, over.seen) {
+        // What was seen is none of an image that EC2 says it does not take.
+        (Err(error), _) if error.kind != CloudErrorKind::OutcomeUnknown => Some(NOT_TAKEN.to_owned()),
+        (_, Err(why)) => Some(why),
+        (_, Ok((detail, seen_at))) => {
+            steps.push(step(HoldStep::Seen, detail, seen_at));
+            None
+        }
+    };
+    (Answer::Image(answer), unproved, thawed)
 }
 
 /// Asks for the snapshots, once. Of a reply that is lost nothing is said here: whether a set is there that was taken in the
 /// hold is looked up after the thaw.
 async fn by_snapshots<C: Cloud>(
     ctx: &Context<C>,
-    job: JobId,
-    action: &RequestAction,
-    known: &BTreeSet<SnapshotId>,
-    budget: Budget,
+    Asked { job, action, known, budget }: Asked<'_>,
     steps: &mut Vec<Told>,
 ) -> (Answer, Option<String>) {
     let request = SnapshotsRequest {
@@ -186,7 +248,7 @@ async fn by_snapshots<C: Cloud>(
     let left = budget.left().saturating_sub(THAW_TAKES);
     let ask = |cloud: Arc<C>| async move { cloud.request_snapshots(request).await };
     let call = ctx.call(&action.account, Action::CreateSnapshots, ask);
-    let answer = within(left, Action::CreateSnapshots, job, call).await;
+    let answer = timeout(left, call).await.unwrap_or_else(|_| Err(unanswered(Action::CreateSnapshots, job)));
     let ids = |seen: &Vec<SeenSnapshot>| seen.iter().map(|it| it.id.as_str()).collect::<Vec<_>>().join(", ");
     steps.push(step(HoldStep::Answered, words(&answer, ids), ctx.now()));
     let volumes = |taken: &Vec<SeenSnapshot>| taken.iter().filter_map(|it| it.volume.clone()).collect::<Vec<_>>();
@@ -263,23 +325,22 @@ async fn thaw_all(app: Option<Locked>, frozen: Frozen, why: String, steps: &mut 
     }
 }
 
-/// One request, waited for no longer than writes may stall. What was given up may have been carried out.
-async fn within<T>(
-    left: Duration,
-    call: Action,
-    job: JobId,
-    answer: impl Future<Output = Result<T, CloudError>>,
-) -> Result<T, CloudError> {
-    match timeout(left, answer).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Err(CloudError {
-            action: call,
-            kind: CloudErrorKind::OutcomeUnknown,
-            code: "timeout".to_owned(),
-            message: format!("no answer for job {job} as long as writes may stall"),
-            request_id: None,
-        }),
+/// What was given up, and may have been carried out.
+fn unanswered(call: Action, job: JobId) -> CloudError {
+    CloudError {
+        action: call,
+        kind: CloudErrorKind::OutcomeUnknown,
+        code: "timeout".to_owned(),
+        message: format!("no answer for job {job} as long as writes may stall"),
+        request_id: None,
     }
+}
+
+/// The same when everything goes on already.
+fn unheard(job: JobId) -> CloudError {
+    let seconds = REPLY_AFTER_THAW_MAX.as_secs();
+    let message = format!("no answer for job {job} by {seconds} s after the thaw");
+    CloudError { message, ..unanswered(Action::CreateImage, job) }
 }
 
 /// Lets an application go on a thread that may wait for its answer.
