@@ -3,7 +3,7 @@
 //! Whatever the disk does: nothing is sent without its committed intent, what is wrong and what to do is said, nothing
 //! that was committed is lost, and a ledger that is damaged is refused and kept as it is.
 
-mod volume;
+pub(crate) mod volume;
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -23,7 +23,7 @@ const LIFE_MS_MAX: u64 = 900;
 const SCHEDULE: &str = "*/3 * * * * *";
 
 #[expect(clippy::disallowed_methods, reason = "a longer run is asked for by the environment")]
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 

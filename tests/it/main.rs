@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod accidents;
 mod accounts;
 #[path = "../alone.rs"]
 mod alone;
@@ -11,6 +12,7 @@ mod credentials;
 mod daemon;
 mod demo;
 mod disk;
+mod disks;
 mod freezing;
 mod holds;
 mod kill;

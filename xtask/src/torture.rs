@@ -112,6 +112,16 @@ const STEPS: &[Step] = &[
         environment: &[],
         needs: Needs::Mysql,
     },
+    Step {
+        name: "holds",
+        about: "accidents of the real binary at any time of real holds",
+        package: "amikeep",
+        target: INTEGRATION,
+        test: "accidents::writes_flow_again_within_the_budget_and_no_grade_is_better_than_its_copy_whatever_happens",
+        seed: "AMIKEEP_ACCIDENT_SEED",
+        environment: &[("AMIKEEP_ACCIDENTS", "200")],
+        needs: Needs::Nothing,
+    },
 ];
 
 /// Runs the steps that were asked for, and prints what they counted.

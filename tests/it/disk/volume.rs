@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::alone::Alone;
+use crate::disks::Disks;
 
 /// Not the memory of the machine: a loop device needs a disk below it.
 const HOME: &str = "/var/tmp";
@@ -25,13 +26,21 @@ rm -rf --one-file-system "$0""#;
 pub(crate) struct Volume {
     folder: PathBuf,
     janitor: Child,
-    _alone: Alone,
+    _alone: Option<Alone>,
 }
 
 impl Volume {
     /// None only where the machine is not to run these tests.
     pub(crate) fn new() -> Option<Self> {
-        let alone = Alone::unless("AMIKEEP_FS_TESTS", "off")?;
+        Some(Self::made(Some(Alone::unless("AMIKEEP_FS_TESTS", "off")?)))
+    }
+
+    /// For a test whose turn it is already.
+    pub(crate) fn beside(_disks: &Disks) -> Self {
+        Self::made(None)
+    }
+
+    fn made(alone: Option<Alone>) -> Self {
         let folder = tempfile::Builder::new().prefix("amikeep-disk-").tempdir_in(HOME).unwrap().keep();
         let mut janitor = Command::new("sh");
         janitor.args(["-c", JANITOR]).arg(&folder).stdin(Stdio::piped()).process_group(0);
@@ -40,7 +49,7 @@ impl Volume {
         File::create(volume.backing()).unwrap().set_len(BYTES).unwrap();
         said("mkfs.ext4", &["-q", "-F", "-m", "0"], &volume.backing());
         volume.mount("errors=remount-ro");
-        Some(volume)
+        volume
     }
 
     /// Where the ledger goes: a directory of its own, beside `lost+found`.
