@@ -3,6 +3,7 @@
 
 mod redis;
 mod ssm;
+mod ssm_apps;
 
 use std::collections::BTreeMap;
 use std::fs;

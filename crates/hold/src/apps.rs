@@ -37,7 +37,7 @@ mod sql;
 use std::io;
 use std::time::Duration;
 
-pub use crate::apps::data::{DataHeld, DataPlace, DataPlaces, Outside};
+pub use crate::apps::data::{DataHeld, DataHost, DataPlace, DataPlaces, Outside};
 pub use crate::apps::recorded::{Recorded, tag_of};
 pub use crate::apps::secret::Secret;
 pub use crate::apps::session::{Locked, Prepared, Released};

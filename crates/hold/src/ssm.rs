@@ -19,13 +19,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::apps::{DataHeld, Outside};
 use crate::moment::{Anchor, Moment};
 use crate::wire::Cause;
 
 pub use crate::ssm::answer::{RemoteMount, Stalled};
-pub use crate::ssm::plan::{MOUNTS_MAX, RemotePlan, UnfitPlan};
+pub use crate::ssm::plan::{BudgetFrom, MOUNTS_MAX, RemotePlan, UnfitPlan};
 
-use crate::ssm::answer::{Answer, Verdict};
+use crate::ssm::answer::{Answer, Found, Verdict};
 use crate::ssm::plan::Order;
 
 /// What EC2 needs in the middle of a hold at the least, beside the two commands.
@@ -116,6 +117,7 @@ pub struct RemoteHolder {
     shell: Arc<dyn Shell>,
     plan: RemotePlan,
     mounts: Vec<RemoteMount>,
+    data: DataHeld,
     round_trip: Duration,
     /// How far its clock is ahead of ours.
     skew: SignedDuration,
@@ -138,20 +140,23 @@ impl RemoteHolder {
         if SKEW_MAX < skew.abs() {
             return Err(RemoteError::Clock { skew });
         }
-        let needed = round_trip.saturating_mul(2).saturating_add(CAPTURE_MIN);
-        if plan.budget < needed {
-            return Err(RemoteError::TooSlow { round_trip, budget: plan.budget, needed });
-        }
+        check_budget(round_trip, plan.budget)?;
+        let data = data_held(&plan, &answer);
         let mounts = answer.mounts.into_iter().filter_map(|it| {
             let path = plan.mounts.get(it.number.checked_sub(1)?)?.clone();
             Some(RemoteMount { path, ..it })
         });
-        Ok(Self { mounts: mounts.collect(), shell, plan, round_trip, skew })
+        Ok(Self { mounts: mounts.collect(), data, shell, plan, round_trip, skew })
     }
 
     /// What will be frozen, in that order.
     pub fn mounts(&self) -> &[RemoteMount] {
         &self.mounts
+    }
+
+    /// Whether the data of a database is on what will be frozen.
+    pub fn data(&self) -> &DataHeld {
+        &self.data
     }
 
     /// What a command takes there and back.
@@ -160,13 +165,16 @@ impl RemoteHolder {
     }
 
     /// Freezes. Whatever happens, all is thawed when `budget`, at most that of the plan, has passed on the machine since its
-    /// freeze, which begins within the budget from now on or not at all. If it could not be frozen, or nobody knows, it is told to thaw.
+    /// freeze, which begins within the budget from now on or not at all; with [`BudgetFrom::Order`] it has passed since now,
+    /// to a second, and one that is too short by now is not begun. If it could not be frozen, or nobody knows, it is told to
+    /// thaw.
     pub fn freeze(self, budget: Duration, now: Timestamp) -> Result<RemoteHold, Box<RemoteReport>> {
-        let Self { shell, mut plan, mounts, skew, .. } = self;
+        let Self { shell, mut plan, mounts, skew, round_trip, .. } = self;
         plan.budget = plan.budget.min(budget);
         let (anchor, began, budget) = (Anchor::at(now), Moment::now(), plan.budget);
         let not_after = now.saturating_add(skew).ok().and_then(|at| at.saturating_add(budget).ok());
         let script = plan.script(Order::Freeze, not_after.unwrap_or(Timestamp::MAX));
+        let script = check_budget(round_trip, budget).and_then(|()| script.map_err(RemoteError::from));
         // Nothing that was not sent has to be thawed.
         let sent = match script {
             Ok(script) => shell.run(&script, budget.saturating_add(plan.hooks_max())),
@@ -174,6 +182,7 @@ impl RemoteHolder {
         };
         let answer = sent.as_ref().ok().and_then(Answer::read);
         let before = answer.as_ref().and_then(|answer| answer.before_freeze).unwrap_or_default();
+        let before = if plan.budget_from == BudgetFrom::Order { Duration::ZERO } else { before };
         let frozen = Moment::now();
         let mut hold = RemoteHold { shell, plan, mounts, anchor, began: began + before, frozen, is_told: false };
         let (why, is_over) = match (sent, answer) {
@@ -188,6 +197,33 @@ impl RemoteHolder {
         }
         let report = hold.thaw();
         Err(Box::new(RemoteReport { doubt: Some(why), ..report }))
+    }
+}
+
+/// Two commands and what EC2 needs between them.
+fn check_budget(round_trip: Duration, budget: Duration) -> Result<(), RemoteError> {
+    let needed = round_trip.saturating_mul(2).saturating_add(CAPTURE_MIN);
+    if budget < needed { Err(RemoteError::TooSlow { round_trip, budget, needed }) } else { Ok(()) }
+}
+
+fn data_held(plan: &RemotePlan, answer: &Answer) -> DataHeld {
+    let (mut outside, mut unknown) = (Vec::new(), None);
+    for (number, place) in plan.data.iter().enumerate() {
+        let (what, path) = (place.what, place.path.clone());
+        match answer.data.get(&(number + 1)) {
+            Some(Found::Held) => {}
+            Some(Found::Outside(mount)) => outside.push(Outside { what, path, mount: mount.clone() }),
+            None => {
+                let why =
+                    format!("{what} is said to be in `{}`, where the instance has no such directory", path.display());
+                unknown.get_or_insert(why);
+            }
+        }
+    }
+    match unknown {
+        _ if !outside.is_empty() => DataHeld::No(outside),
+        Some(why) => DataHeld::Unknown(why),
+        None => DataHeld::Yes,
     }
 }
 
@@ -207,7 +243,8 @@ pub struct RemoteHold {
     plan: RemotePlan,
     mounts: Vec<RemoteMount>,
     anchor: Anchor,
-    /// Before anything was frozen: when the freeze was sent, and what there took the command before it froze.
+    /// When the budget began, at the latest: when the freeze was sent, and unless that counts too, what there took the command
+    /// before it froze.
     began: Moment,
     /// When it was known here that everything was frozen.
     frozen: Moment,

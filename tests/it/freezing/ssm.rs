@@ -7,10 +7,14 @@ use amikeep_ec2_sim::{Agent, AgentLife, HostShell};
 use super::*;
 
 /// The instance has an agent, and is frozen through it.
-async fn scene(builder: WorldBuilder, if_blocked: &str, more: &str, tune: impl Fn(Agent) -> Agent) -> Option<Scene> {
+pub(super) async fn scene(
+    builder: WorldBuilder,
+    if_blocked: &str,
+    more: &str,
+    tune: impl Fn(Agent) -> Agent,
+) -> Option<Scene> {
     let scene = Scene::new(builder, if_blocked, more).await?;
-    let own = format!("instance = \"{}\"\n", instance_id(1));
-    scene.site.write_config(&scene.site.config_text().replace("via = \"local\"", "via = \"ssm\"").replace(&own, ""));
+    scene.reach_by_commands(if_blocked, more);
     let shell = HostShell {
         shell: Path::new("/bin/sh").to_owned(),
         path: "/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
@@ -18,6 +22,15 @@ async fn scene(builder: WorldBuilder, if_blocked: &str, more: &str, tune: impl F
     };
     scene.site.world.set_agent(&instance_id(1).parse().unwrap(), tune(Agent::new(shell)));
     Some(scene)
+}
+
+impl Scene {
+    /// The same freeze, through Systems Manager.
+    pub(super) fn reach_by_commands(&self, if_blocked: &str, more: &str) {
+        self.site.configure(&self.disks.config(if_blocked, more));
+        let own = format!("instance = \"{}\"\n", instance_id(1));
+        self.site.write_config(&self.site.config_text().replace("via = \"local\"", "via = \"ssm\"").replace(&own, ""));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -72,13 +72,13 @@ fn check_remote(keys: &FreezeKeys, findings: &mut Findings<'_>) {
     if keys.via.get() != Some(&Via::Ssm) {
         return;
     }
-    if let Some(application) = keys.application.located().filter(|it| it.value != Application::None) {
-        findings
-            .error(&application.at, "no application is held still through Systems Manager in this version")
-            .suggest(
-                "let a command in `pre` quiet it and one in `post` let it go, which run on the instance; or run amikeep \
-                 there with `via = \"local\"`",
-            );
+    let has_application = keys.application.get().is_some_and(|it| *it != Application::None);
+    for commands in [&keys.pre, &keys.post].into_iter().filter_map(Field::given) {
+        if has_application && !commands.value.0.is_empty() {
+            findings
+                .error(&commands.at, "through Systems Manager these would run while the application is locked")
+                .suggest("leave them out, and let amikeep hold the application; or set `application = \"none\"`");
+        }
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || "/._@:+,=-".contains(c);
     let mounts = keys.mounts.get().map_or(&[][..], |mounts| &mounts.0[..]);

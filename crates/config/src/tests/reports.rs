@@ -1103,27 +1103,27 @@ fn a_class_that_asks_for_a_freeze_names_one() {
 }
 
 #[test]
-fn what_a_freeze_cannot_do_yet_is_refused() {
+fn what_a_freeze_cannot_do_is_refused() {
     check(
         &with_tables(
             "[freezes.a]\nvia = \"ssm\"\nmounts = [\"/data\"]\ndevices = [\"/dev/sdf\"]\n\
-             application = \"redis\"\nconnection = { env = \"URL\" }\n\
+             application = \"redis\"\nconnection = { env = \"URL\" }\npre = [[\"/bin/drain\"]]\npost = []\n\
              [freezes.b]\nvia = \"local\"\nmounts = [\"/data\"]\napplication = \"redis\"\nconnection = { env = \"URL\" }\n\
              mysql_lock = \"read-lock\"\ncapture = \"snapshots\"\n",
         ),
         &expect![[r#"
-            error: freezes.a.application: no application is held still through Systems Manager in this version
-              --> amikeep.toml:15:15
+            error: freezes.a.pre: through Systems Manager these would run while the application is locked
+              --> amikeep.toml:17:1
                |
-            15 | application = "redis"
-               |               ^^^^^^^
+            17 | pre = [["/bin/drain"]]
+               | ^^^
                |
-               = help: let a command in `pre` quiet it and one in `post` let it go, which run on the instance; or run amikeep there with `via = "local"`
+               = help: leave them out, and let amikeep hold the application; or set `application = "none"`
 
             error: freezes.b.mysql_lock: only `application = "mysql"` is held by it
-              --> amikeep.toml:22:14
+              --> amikeep.toml:24:14
                |
-            22 | mysql_lock = "read-lock"
+            24 | mysql_lock = "read-lock"
                |              ^^^^^^^^^^^
                |
                = help: leave it out

@@ -5,7 +5,7 @@ use std::time::Duration;
 use amikeep_domain::freeze::{Application, Connection, Freeze, MysqlLock, Via};
 use amikeep_domain::grade::Grade;
 use amikeep_hold::CheckedMount;
-use amikeep_hold::apps::{self, DataHeld, LockLimits, Locked, Prepared};
+use amikeep_hold::apps::{self, DataHeld, DataHost, DataPlace, DataPlaces, LockLimits, Locked, Prepared};
 
 use crate::host::Host;
 
@@ -36,17 +36,30 @@ pub(crate) fn connect(host: &dyn Host, freeze: &Freeze) -> Result<Prepared, Stri
     application(freeze).prepare(address.as_ref(), CONNECT_MAX).map_err(|error| chain(&error))
 }
 
-/// What an image of these mounts can be worth at the most: with an application no more than file systems, unless all of its
-/// data is known to be on them; and why, if it is less than the recipe says. Data that is known to be elsewhere is an error.
-///
-/// What commands or another machine hold is not seen from here, and is what the operator says.
-pub(crate) fn worth(app: &Prepared, freeze: &Freeze, mounts: &[CheckedMount]) -> Result<Worth, String> {
-    let whole = Worth { grade: freeze.grade(), doubt: None };
+/// Whether the data of an application will stand still with these mounts of this machine. What commands hold is not seen
+/// from here, and is what the operator says.
+pub(crate) fn data_held(app: &Prepared, freeze: &Freeze, mounts: &[CheckedMount]) -> Result<DataHeld, String> {
     if freeze.via != Via::Local {
-        return Ok(whole);
+        return Ok(DataHeld::Yes);
     }
-    match app.data().map_err(|error| chain(&error))?.map_or(DataHeld::Yes, |places| places.held_by(mounts)) {
-        DataHeld::Yes => Ok(whole),
+    let places = app.data(DataHost::This).map_err(|error| chain(&error))?;
+    Ok(places.map_or(DataHeld::Yes, |places| places.held_by(mounts)))
+}
+
+/// Where the data of an application is on another machine, for its guard to look; or why it cannot be told.
+pub(crate) fn data_there(app: &Prepared) -> Result<Result<Vec<DataPlace>, String>, String> {
+    match app.data(DataHost::Another).map_err(|error| chain(&error))? {
+        None => Ok(Ok(Vec::new())),
+        Some(DataPlaces::Here(places)) => Ok(Ok(places)),
+        Some(DataPlaces::Unknown(why)) => Ok(Err(why)),
+    }
+}
+
+/// What an image can be worth at the most: with an application no more than file systems, unless all of its data is known
+/// to stand still with it; and why, if it is less than the recipe says. Data that is known to be elsewhere is an error.
+pub(crate) fn worth(freeze: &Freeze, data: DataHeld) -> Result<Worth, String> {
+    match data {
+        DataHeld::Yes => Ok(Worth { grade: freeze.grade(), doubt: None }),
         DataHeld::No(outside) => {
             let told: Vec<String> = outside.iter().map(ToString::to_string).collect();
             Err(format!("data of {} would not be frozen: {}", freeze.application.as_str(), told.join("; ")))

@@ -8,14 +8,15 @@ use std::time::Duration;
 use amikeep_domain::freeze::{Freeze, GuardStamp, RecordedMount, Via};
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::HoldStep;
-use amikeep_hold::apps::Prepared;
+use amikeep_hold::apps::{DataHeld, Prepared};
 use amikeep_hold::command::CommandGuard;
+use amikeep_hold::ssm::RemoteHolder;
 use amikeep_hold::{
     CheckedMount, Entered, FrozenRecord, Guard, Hook, HookError, OpenMount, Refusal, always_protected, check, observe,
 };
 use jiff::Timestamp;
 
-use crate::hold::app::{Worth, chain, connect, worth};
+use crate::hold::app::{Worth, chain, connect, data_held, data_there, worth};
 use crate::hold::facts::{Purpose, Remote, hooks};
 use crate::hold::holder::Holder;
 use crate::hold::remote::prepare_remote;
@@ -98,24 +99,50 @@ pub(crate) fn make_ready(
 ) -> Result<Ready, NotReady> {
     let facts = purpose.facts(freeze, not_after);
     let app = connect(host, freeze).map_err(NotReady::new)?;
-    let worth = worth(&app, freeze, mounts).map_err(NotReady::new)?;
-    if let Some(doubt) = worth.doubt.clone().filter(|_| grade_min.is_some_and(|grade_min| worth.grade < grade_min)) {
-        // Writes would stall for an image that its class does not accept.
-        return Err(NotReady::new(doubt));
-    }
-    let (holder, recorded) = match freeze.via {
-        Via::Local => start_guard(host, mounts)?,
-        Via::Command => start_command_guard(host, freeze, purpose, &facts, not_after)?,
+    let data = data_held(&app, freeze, mounts).map_err(NotReady::new)?;
+    let worth = accepted(freeze, data, grade_min)?;
+    let (holder, recorded, worth) = match freeze.via {
+        Via::Local => start_guard(host, mounts).map(|(holder, recorded)| (holder, recorded, worth))?,
+        Via::Command => {
+            let (holder, recorded) = start_command_guard(host, freeze, purpose, &facts, not_after)?;
+            (holder, recorded, worth)
+        }
         Via::Ssm => {
-            let Some(Remote { shell, clock }) = purpose.remote.clone() else {
-                return Err(NotReady::new("the instance to be held still through Systems Manager is not known"));
-            };
-            let remote = prepare_remote(shell, freeze, purpose, &facts, clock.now())?;
-            (Holder::Remote(Box::new(remote)), Recorded::default())
+            let (remote, worth) = look_at_remote(&app, freeze, purpose, &facts, grade_min)?;
+            (Holder::Remote(Box::new(remote)), Recorded::default(), worth)
         }
     };
     let entered = hooks(freeze, facts).enter().map_err(|error| NotReady::from(*error))?;
     Ok(Ready { app, worth, holder, entered, recorded })
+}
+
+/// What the image can be worth, if it is not less than that: writes would stall for one that its class does not accept.
+fn accepted(freeze: &Freeze, data: DataHeld, grade_min: Option<Grade>) -> Result<Worth, NotReady> {
+    let worth = worth(freeze, data).map_err(NotReady::new)?;
+    match worth.doubt {
+        Some(doubt) if grade_min.is_some_and(|grade_min| worth.grade < grade_min) => Err(NotReady::new(doubt)),
+        _ => Ok(worth),
+    }
+}
+
+/// Another machine's guard looks, also where the application says that its data is.
+fn look_at_remote(
+    app: &Prepared,
+    freeze: &Freeze,
+    purpose: &Purpose,
+    facts: &[(String, String)],
+    grade_min: Option<Grade>,
+) -> Result<(RemoteHolder, Worth), NotReady> {
+    let Some(Remote { shell, clock }) = purpose.remote.clone() else {
+        return Err(NotReady::new("the instance to be held still through Systems Manager is not known"));
+    };
+    let (places, unknown) = match data_there(app).map_err(NotReady::new)? {
+        Ok(places) => (places, None),
+        Err(why) => (Vec::new(), Some(DataHeld::Unknown(why))),
+    };
+    let remote = prepare_remote(shell, freeze, purpose, facts, places, clock.now())?;
+    let worth = accepted(freeze, unknown.unwrap_or_else(|| remote.data().clone()), grade_min)?;
+    Ok((remote, worth))
 }
 
 fn start_guard(host: &dyn Host, mounts: &[CheckedMount]) -> Result<(Holder, Recorded), NotReady> {

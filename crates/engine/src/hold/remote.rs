@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use amikeep_domain::freeze::{Freeze, HeldMount};
+use amikeep_domain::freeze::{Application, Freeze, HeldMount};
 use amikeep_domain::job::HoldStep;
 use amikeep_hold::Cause;
-use amikeep_hold::ssm::{RemoteHolder, RemotePlan, RemoteReport, Shell};
+use amikeep_hold::apps::DataPlace;
+use amikeep_hold::ssm::{BudgetFrom, RemoteHolder, RemotePlan, RemoteReport, Shell};
 use jiff::Timestamp;
 
 use crate::hold::app::chain;
@@ -13,18 +14,23 @@ use crate::hold::facts::Purpose;
 use crate::hold::ready::NotReady;
 use crate::hold::told::{End, left_mount, signed, step};
 
-/// Looks at the machine: what it refuses it refuses here, before anything is locked.
+/// Looks at the machine: what it refuses it refuses here, before anything is locked. `data` is what has to stand still
+/// with its mounts. Nobody waits before the freeze, but for users of an application that is locked by then.
 pub(crate) fn prepare_remote(
     shell: Arc<dyn Shell>,
     freeze: &Freeze,
     purpose: &Purpose,
     facts: &[(String, String)],
+    data: Vec<DataPlace>,
     now: Timestamp,
 ) -> Result<RemoteHolder, NotReady> {
+    let is_locked = freeze.application != Application::None;
     let plan = RemotePlan {
         run: run_of(purpose, now),
         mounts: freeze.mounts.clone(),
         budget: freeze.budget.unsigned_abs(),
+        budget_from: if is_locked { BudgetFrom::Order } else { BudgetFrom::Freeze },
+        data,
         pre: freeze.pre.clone(),
         post: freeze.post.clone(),
         command_limit: freeze.command_limit.unsigned_abs(),

@@ -1,6 +1,6 @@
 //! The accounts of `docs/freeze.md` for MySQL, and the ways to log in with them.
 
-use amikeep_hold::apps::{AppError, Application, DataPlaces, LockLimits, MysqlLock, Recorded, Secret};
+use amikeep_hold::apps::{AppError, Application, DataHost, DataPlaces, LockLimits, MysqlLock, Recorded, Secret};
 
 use crate::bench::{PATIENCE, alone};
 use crate::certificates::Certificates;
@@ -42,7 +42,7 @@ fn the_account_for_mysql_is_enough_and_needs_each_of_its_privileges() {
         assert_eq!(&names[..5], ["server", "lock", "role", "binlog_file", "binlog_position"]);
     }
     let prepared = Application::Mysql(MysqlLock::EveryEngine).prepare(Some(&address), PATIENCE).unwrap();
-    assert!(matches!(prepared.data(), Ok(Some(DataPlaces::Here(_)))));
+    assert!(matches!(prepared.data(DataHost::This), Ok(Some(DataPlaces::Here(_)))));
     for privilege in [of_the_lock, "REPLICATION CLIENT"] {
         server.ask(&format!("REVOKE {privilege} ON *.* FROM 'amikeep'@'localhost'"));
         let result = hold(MysqlLock::EveryEngine, &address);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use amikeep_hold::apps::{DataHeld, MysqlLock};
+use amikeep_hold::apps::{DataHeld, DataHost, MysqlLock};
 
 use crate::bench::{Bench, Fs};
 use crate::product::{MYSQL, version};
@@ -12,7 +12,7 @@ use crate::server::directory_of;
 fn is_held_by_both_alone(bench: &Bench, data: &Path, option: &str, what: &str, directory: &Path) {
     let server = (MYSQL.start)(data, bench.directory(), "server", &[option.to_owned()]).unwrap();
     let prepared = server.prepared(MysqlLock::EveryEngine).unwrap();
-    let (places, mounts) = (prepared.data().unwrap().unwrap(), bench.checked());
+    let (places, mounts) = (prepared.data(DataHost::This).unwrap().unwrap(), bench.checked());
     assert_eq!(places.held_by(&mounts), DataHeld::Yes, "{places:?}");
     let DataHeld::No(outside) = places.held_by(&mounts[..1]) else { panic!("{places:?}") };
     let told: Vec<_> = outside.iter().map(|it| (it.what, it.path.as_path(), it.mount.as_path())).collect();

@@ -13,6 +13,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use crate::apps::AppError;
 use crate::check::{CheckedMount, Found};
 use crate::device::DeviceNumber;
 use crate::mountinfo::MountLine;
@@ -21,10 +22,19 @@ use crate::observe::{find, observe_mounts};
 /// Any but 0, which cannot be connected to; nothing goes there.
 const PORT: u16 = 9;
 
+/// Which machine an application's data is to be held on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataHost {
+    /// This one. A server on another keeps its data elsewhere.
+    This,
+    /// Another one, on which the server is; its address leads there.
+    Another,
+}
+
 /// What an application says of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataPlaces {
-    /// It is on this machine, and these are its directories.
+    /// It is on the machine that was asked about, and these are its directories.
     Here(Vec<DataPlace>),
     /// It is not, or it does not say; why, in words.
     Unknown(String),
@@ -73,7 +83,7 @@ impl fmt::Display for Outside {
 }
 
 impl DataPlaces {
-    /// Compares the directories with what will be frozen.
+    /// Compares the directories with what will be frozen on this machine.
     pub fn held_by(&self, mounts: &[CheckedMount]) -> DataHeld {
         match self {
             Self::Unknown(why) => DataHeld::Unknown(why.clone()),
@@ -138,8 +148,19 @@ fn line_of<'a>(found: &Found, lines: &'a [MountLine]) -> Option<&'a MountLine> {
     lines.iter().find(|line| found.mount_id == Some(line.id)).or_else(deepest)
 }
 
+/// Why a server that is reached at a host, or on a socket, does not keep its data on the machine that is held still.
+pub(super) fn away(host: Option<&str>, of: DataHost) -> Result<Option<DataPlaces>, AppError> {
+    match (of, host) {
+        (DataHost::This, Some(host)) if !is_this_machine(host) => Ok(Some(elsewhere(host))),
+        (DataHost::Another, None) => Err(AppError::Address {
+            why: "it is a socket of this machine, and another one is held still: name that one's host",
+        }),
+        _ => Ok(None),
+    }
+}
+
 /// Whether a host is this machine, without asking it. A name is looked up.
-pub(super) fn is_this_machine(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
     let addresses = (host, PORT).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     !addresses.is_empty() && addresses.iter().all(|address| is_own(*address))
@@ -157,7 +178,7 @@ fn is_own(address: SocketAddr) -> bool {
 }
 
 /// What is said of a server on another machine.
-pub(super) fn elsewhere(host: &str) -> DataPlaces {
+fn elsewhere(host: &str) -> DataPlaces {
     DataPlaces::Unknown(format!("the application is at {host}, which is not this machine"))
 }
 

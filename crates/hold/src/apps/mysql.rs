@@ -20,7 +20,7 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
-use crate::apps::data::{DataPlaces, elsewhere, is_this_machine};
+use crate::apps::data::{DataHost, DataPlaces, away};
 use crate::apps::mysql::dialect::Dialect;
 use crate::apps::mysql::lock::Method;
 use crate::apps::session::{GIVE_UP_WAIT_MAX, PING_WAIT_MAX, RELEASE_WAIT_MAX, Server};
@@ -210,9 +210,9 @@ impl Server for Mysql {
         self.dialect.to_string()
     }
 
-    fn data(&mut self) -> Result<DataPlaces, AppError> {
-        if let Some(host) = self.host.as_deref().filter(|host| !is_this_machine(host)) {
-            return Ok(elsewhere(host));
+    fn data(&mut self, of: DataHost) -> Result<DataPlaces, AppError> {
+        if let Some(away) = away(self.host.as_deref(), of)? {
+            return Ok(away);
         }
         let second = &mut self.second;
         let rows = self.client.wait("tell where its data is", ANSWER_WAIT_MAX, async {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
-use crate::apps::data::{DataPlace, DataPlaces, elsewhere, is_this_machine};
+use crate::apps::data::{DataHost, DataPlace, DataPlaces, away};
 use crate::apps::session::{PING_WAIT_MAX, Server};
 use crate::apps::sql::{Client, names_authority, text};
 use crate::apps::{AppError, LockLimits, Recorded, Secret};
@@ -107,9 +107,9 @@ impl Server for Postgresql {
         format!("postgresql {}", self.version)
     }
 
-    fn data(&mut self) -> Result<DataPlaces, AppError> {
-        if let Some(host) = self.host.as_deref().filter(|host| !is_this_machine(host)) {
-            return Ok(elsewhere(host));
+    fn data(&mut self, of: DataHost) -> Result<DataPlaces, AppError> {
+        if let Some(away) = away(self.host.as_deref(), of)? {
+            return Ok(away);
         }
         let connection = &mut self.connection;
         let told = self.client.wait("tell where its data is", ANSWER_WAIT_MAX, async {

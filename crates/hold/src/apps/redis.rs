@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rustix::event::poll;
 
-use crate::apps::data::{DataPlace, DataPlaces, elsewhere, is_this_machine};
+use crate::apps::data::{DataHost, DataPlace, DataPlaces, away};
 use crate::apps::redis::resp::{Connection, Reply};
 use crate::apps::redis::url::RedisAddress;
 use crate::apps::session::{PING_WAIT_MAX, Server};
@@ -144,9 +144,9 @@ impl Server for Redis {
     }
 
     /// Its directory, and in it the one of the append-only files, where Redis 7 has one.
-    fn data(&mut self) -> Result<DataPlaces, AppError> {
-        if let Some(host) = self.host.as_deref().filter(|host| !is_this_machine(host)) {
-            return Ok(elsewhere(host));
+    fn data(&mut self, of: DataHost) -> Result<DataPlaces, AppError> {
+        if let Some(away) = away(self.host.as_deref(), of)? {
+            return Ok(away);
         }
         let directory = match self.setting("dir") {
             Err(AppError::Refused { answer, .. }) => {

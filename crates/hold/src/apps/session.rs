@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::thread;
 use std::time::Duration;
 
-use crate::apps::data::DataPlaces;
+use crate::apps::data::{DataHost, DataPlaces};
 use crate::apps::mysql::Mysql;
 use crate::apps::postgresql::Postgresql;
 use crate::apps::redis::Redis;
@@ -36,7 +36,7 @@ pub(crate) trait Server: Send {
     fn describe(&self) -> String;
 
     /// Where its data is, as it says itself. A server that refuses to tell is no error, but an answer.
-    fn data(&mut self) -> Result<DataPlaces, AppError>;
+    fn data(&mut self, of: DataHost) -> Result<DataPlaces, AppError>;
 
     /// Stops writes, and tells where the server stands. After an error nothing is stopped.
     fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError>;
@@ -75,7 +75,7 @@ pub struct Released {
 }
 
 enum Order {
-    Data(SyncSender<Result<Option<DataPlaces>, AppError>>),
+    Data(DataHost, SyncSender<Result<Option<DataPlaces>, AppError>>),
     Lock(LockLimits, SyncSender<Result<Recorded, AppError>>),
     Ping(SyncSender<Result<(), AppError>>),
     Release(SyncSender<Result<(), AppError>>),
@@ -115,9 +115,10 @@ impl Prepared {
         &self.server
     }
 
-    /// Where the application's data is, as it says itself; none for [`Application::None`].
-    pub fn data(&self) -> Result<Option<DataPlaces>, AppError> {
-        self.thread.ask("tell where its data is", DATA_WAIT_MAX, Order::Data)
+    /// Where the application's data is on the machine that will be held still, as it says itself; none for
+    /// [`Application::None`].
+    pub fn data(&self, of: DataHost) -> Result<Option<DataPlaces>, AppError> {
+        self.thread.ask("tell where its data is", DATA_WAIT_MAX, |answer| Order::Data(of, answer))
     }
 
     /// Stops the application's writes and records where it stands.
@@ -245,8 +246,8 @@ fn serve(mut server: Box<dyn Server>, orders: &Receiver<Order>) {
                     break;
                 }
             }
-            Ok(Order::Data(answer)) => {
-                let _ = answer.send(server.data().map(Some));
+            Ok(Order::Data(of, answer)) => {
+                let _ = answer.send(server.data(of).map(Some));
             }
             Ok(Order::Ping(answer)) => {
                 let _ = answer.send(still_held(held.as_ref(), expired).and_then(|()| server.ping()));

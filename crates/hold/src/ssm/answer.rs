@@ -1,5 +1,6 @@
 //! What the guard says, line by line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,11 +50,22 @@ pub(super) struct Answer {
     /// The guard's reason, or what the verdict is without one.
     pub(super) why: String,
     pub(super) mounts: Vec<RemoteMount>,
+    /// What was found of each directory of a database, by its number.
+    pub(super) data: BTreeMap<usize, Found>,
     /// Seconds since 1970 there.
     pub(super) clock: Option<i64>,
     pub(super) stalled: Option<Stalled>,
     /// From the start of the command to that of the freeze, there.
     pub(super) before_freeze: Option<Duration>,
+}
+
+/// Where a directory of a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// On what will be frozen.
+    Held,
+    /// On this mount, as the kernel writes it, or something in it is.
+    Outside(PathBuf),
 }
 
 /// A mount there.
@@ -99,13 +111,15 @@ impl Answer {
         }
         let verdict = Verdict::of(output.exit_code)?;
         let why = format!("exit code {}", output.exit_code);
-        let mut answer = Self { verdict, why, mounts: Vec::new(), clock: None, stalled: None, before_freeze: None };
+        let (mounts, data) = (Vec::new(), BTreeMap::new());
+        let mut answer = Self { verdict, why, mounts, data, clock: None, stalled: None, before_freeze: None };
         for line in lines {
             match line.split_once(' ') {
                 Some(("why", why)) => why.clone_into(&mut answer.why),
                 Some(("clock", seconds)) => answer.clock = seconds.parse().ok(),
                 Some(("mount", rest)) => answer.mounts.extend(mount(rest)),
                 Some(("disk", rest)) => add_disk(&mut answer.mounts, rest),
+                Some(("data", rest)) => answer.data.extend(found(rest)),
                 Some(("frozen", rest)) => answer.before_freeze = before_freeze(rest),
                 Some(("thawed", rest)) => answer.stalled = stalled(rest),
                 _ => {}
@@ -139,6 +153,17 @@ fn mount(line: &str) -> Option<RemoteMount> {
     let _device = words.next()?;
     let (fs_type, options) = (words.next()?.to_owned(), words.next()?.to_owned());
     Some(RemoteMount { path: PathBuf::new(), number, fs_type, options, disks: Some(Vec::new()) })
+}
+
+/// `1 held` or `1 outside /log`; of one that is missing, or that nobody can look at, nothing is known.
+fn found(line: &str) -> Option<(usize, Found)> {
+    let (number, word) = line.split_once(' ')?;
+    let found = match word.split_once(' ') {
+        None if word == "held" => Found::Held,
+        Some(("outside", mount)) => Found::Outside(mount.into()),
+        _ => return None,
+    };
+    Some((number.parse().ok()?, found))
 }
 
 /// `90 100 103`: when the command was started, the first mount about to be frozen, and the last one frozen.
@@ -196,6 +221,13 @@ mod tests {
         assert_eq!(disks("disk 1 loop3 -\ndisk 1 xvdf -\n"), None);
         assert_eq!(disks("disk 2 xvdf -\n"), None);
         assert_eq!(disks(""), None);
+    }
+
+    #[test]
+    fn of_a_directory_that_is_missing_nothing_is_known() {
+        let answer = read(0, "amikeep-guard 1\ndata 1 held\ndata 2 missing\ndata 3 outside /mnt/log\ndata 4 unknown\n");
+        let known: Vec<_> = answer.unwrap().data.into_iter().collect();
+        assert_eq!(known, [(1, Found::Held), (3, Found::Outside("/mnt/log".into()))]);
     }
 
     #[test]

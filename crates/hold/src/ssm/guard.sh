@@ -5,8 +5,10 @@
 #   BASE       a directory on a file system that never freezes
 #   NOT_AFTER  seconds since 1970 by the clock of this instance, after which a freeze is refused
 #   BUDGET_CS  the longest that anything may stay frozen, in hundredths of a second
+#   OVER_AT    seconds since 1970 by which all of it has to be thawed, if somebody else waits for it too; else 0
 #   LIMIT_S    the longest that one command before or after the hold may run, in seconds
 #   MOUNTS     how many mounts there are, and mount_1, mount_2 ... where they are, in the order of freezing
+#   DATAS      how many directories a database has, and data_1, data_2 ... where they are
 #   PRES POSTS how many commands there are, and pre_run N and post_run N, which become them
 #
 # Who thaws: the thaw command; else the watchdog, which is started and heard before anything is frozen, left the process
@@ -139,6 +141,26 @@ check() {
         if [ -e "/sys/dev/block/$dev" ]; then disk_at "$n" "$(cd -P "/sys/dev/block/$dev" && pwd -P)"; fi
     done
     [ -z "$refused" ] || end 41 "${refused%; }"
+}
+
+# Whether each directory of a database is on what will be frozen, and so is each one in it: links to other disks are there.
+datas() {
+    n=0
+    while [ "$n" -lt "$DATAS" ]; do
+        n=$((n + 1))
+        eval "place=\$data_$n"
+        say "data $n $(data_in "$place")"
+    done
+}
+
+data_in() {
+    if [ ! -d "$1" ]; then say missing; return; fi
+    for at in "$1" "$1"/* "$1"/.[!.]*; do
+        if [ ! -d "$at" ]; then continue; fi
+        if ! { mount_of 9; } 9<"$at" 2>/dev/null; then say unknown; return; fi
+        case $chosen in *" $dev "*) ;; *) say "outside $where"; return ;; esac
+    done
+    say held
 }
 
 protect() {
@@ -290,8 +312,11 @@ freeze() {
         sync -f "/proc/self/fd/$((n + 2))" 2>/dev/null || sync
     done
     is_late && give_up 42 "it is $(date +%s) here after the commands before, and this was to be begun until $NOT_AFTER"
+    left=$BUDGET_CS
+    if [ "$OVER_AT" != 0 ]; then left=$(((OVER_AT - $(date +%s)) * 100)); fi
+    [ "$left" -le "$BUDGET_CS" ] || left=$BUDGET_CS
     now
-    { say $((now + BUDGET_CS)) >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"; } ||
+    { say $((now + left)) >"$dir/deadline.new" && mv "$dir/deadline.new" "$dir/deadline"; } ||
         give_up 44 "$dir cannot be written"
     say "$now" >"$dir/began"
     n=0
@@ -438,6 +463,7 @@ check)
     tools
     [ "$PRES" = 0 ] && [ "$POSTS" = 0 ] || tools timeout
     check
+    datas
     say "clock $(date +%s)"
     if is_busy; then busy; fi
     exit 0

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::apps::DataPlace;
+
 /// A shell has ten descriptors that can be named, and the guard needs some of them for itself.
 pub const MOUNTS_MAX: usize = 6;
 
@@ -24,6 +26,10 @@ pub struct RemotePlan {
     pub mounts: Vec<PathBuf>,
     /// The longest that anything may stay frozen.
     pub budget: Duration,
+    /// From when that counts.
+    pub budget_from: BudgetFrom,
+    /// The directories of a database that is to stand still with it.
+    pub data: Vec<DataPlace>,
     /// What runs before, on that machine: programs with their arguments.
     pub pre: Vec<Vec<String>>,
     /// What runs at the end, in reverse, whatever happened.
@@ -34,6 +40,15 @@ pub struct RemotePlan {
     pub facts: Vec<(String, String)>,
     /// Where the guard keeps what it knows, in place of its usual one.
     pub base: Option<PathBuf>,
+}
+
+/// From when a budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetFrom {
+    /// From the freeze there: nobody waits before it.
+    Freeze,
+    /// From the order to freeze, here: a database is locked by then, and its users wait.
+    Order,
 }
 
 /// Why a plan cannot be sent.
@@ -105,10 +120,16 @@ impl RemotePlan {
         line("BASE", &base);
         line("NOT_AFTER", &not_after.to_string());
         line("BUDGET_CS", &(self.budget.as_millis() / 10).to_string());
+        let is_over_then = order == Order::Freeze && self.budget_from == BudgetFrom::Order;
+        line("OVER_AT", &if is_over_then { not_after.to_string() } else { "0".to_owned() });
         line("LIMIT_S", &limit_s.to_string());
         line("MOUNTS", &self.mounts.len().to_string());
         for (number, mount) in self.mounts.iter().enumerate() {
             line(&format!("mount_{}", number + 1), &mount.display().to_string());
+        }
+        line("DATAS", &self.data.len().to_string());
+        for (number, place) in self.data.iter().enumerate() {
+            line(&format!("data_{}", number + 1), &place.path.display().to_string());
         }
         line("PRES", &self.pre.len().to_string());
         line("POSTS", &self.post.len().to_string());
@@ -137,6 +158,10 @@ impl RemotePlan {
         }
         if let Some((name, _)) = self.facts.iter().find(|(name, value)| !is_word(name, "_") || value.contains('\0')) {
             return Err(UnfitPlan::Word { word: name.clone() });
+        }
+        let data = self.data.iter().map(|place| place.path.display().to_string());
+        if let Some(word) = data.into_iter().find(|path| path.contains('\0')) {
+            return Err(UnfitPlan::Word { word });
         }
         if self.mounts.is_empty() || MOUNTS_MAX < self.mounts.len() {
             return Err(UnfitPlan::Count { count: self.mounts.len() });
@@ -184,6 +209,8 @@ mod tests {
             run: "019ad1f0-0000-7000-8000-000000000001".to_owned(),
             mounts: vec!["/var/lib/mysql".into()],
             budget: Duration::from_secs(45),
+            budget_from: BudgetFrom::Freeze,
+            data: vec![DataPlace { what: "the data", path: "/var/lib/it's".into() }],
             pre: vec![vec!["/usr/local/bin/drain".to_owned(), "it's $(reboot) `now`\n".to_owned()]],
             post: Vec::new(),
             command_limit: Duration::from_secs(10),
@@ -202,9 +229,12 @@ mod tests {
             BASE='/run/amikeep-hold'
             NOT_AFTER='10'
             BUDGET_CS='4500'
+            OVER_AT='0'
             LIMIT_S='10'
             MOUNTS='1'
             mount_1='/var/lib/mysql'
+            DATAS='1'
+            data_1='/var/lib/it'\''s'
             PRES='1'
             POSTS='0'
             AMIKEEP_JOB='j'\''1'

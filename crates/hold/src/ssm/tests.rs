@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
+use crate::apps::DataPlace;
 
 /// No less than what the plan says.
 const NO_LESS: Duration = Duration::MAX;
@@ -50,6 +51,8 @@ fn plan() -> RemotePlan {
         run: "run-1".to_owned(),
         mounts: vec!["/srv/db".into()],
         budget: Duration::from_secs(45),
+        budget_from: BudgetFrom::Freeze,
+        data: Vec::new(),
         pre: Vec::new(),
         post: Vec::new(),
         command_limit: Duration::from_secs(10),
@@ -159,4 +162,29 @@ fn what_cannot_be_held_still_is_refused_before_anything_freezes() {
     let slow = RemotePlan { budget: Duration::from_secs(1), ..plan() };
     let refused = refusal(slow, looked(0));
     assert!(refused.contains("make `budget` at least"), "{refused}");
+}
+
+#[test]
+fn data_that_is_elsewhere_there_is_named_and_what_is_missing_is_not_known() {
+    let place = |what, path: &str| DataPlace { what, path: path.into() };
+    let data = vec![place("the data", "/srv/db"), place("the log", "/log")];
+    let held = |lines: &str| {
+        let answer = said(0, &format!("mount 1 8:16 xfs rw\n{lines}clock {}\n", now().as_second()));
+        let plan = RemotePlan { data: data.clone(), ..plan() };
+        RemoteHolder::prepare(shell([answer]) as Arc<dyn Shell>, plan, now()).unwrap().data().clone()
+    };
+    assert_eq!(held("data 1 held\ndata 2 held\n"), DataHeld::Yes);
+    let DataHeld::No(outside) = held("data 1 missing\ndata 2 outside /mnt\n") else { panic!("it is elsewhere") };
+    assert!(outside[0].to_string().starts_with("the log is in `/log`, which is on `/mnt`: add"), "{outside:?}");
+    assert!(matches!(held("data 1 held\ndata 2 missing\n"), DataHeld::Unknown(why) if why.contains("`/log`")));
+    assert!(matches!(held(""), DataHeld::Unknown(_)), "no guard that says nothing is believed");
+}
+
+#[test]
+fn a_budget_that_a_lock_has_used_up_is_not_spent_on_a_freeze() {
+    let shell = shell([looked(0)]);
+    let report = prepared(&shell).freeze(Duration::from_secs(1), now()).unwrap_err();
+    assert!(report.doubt.as_ref().unwrap().contains("cannot be had in the budget of 1000 ms"), "{report:?}");
+    assert!(!report.is_left_frozen);
+    assert_eq!(sent(&shell), ["check"]);
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use amikeep_hold::CheckedMount;
-use amikeep_hold::apps::{DataHeld, MysqlLock, Prepared};
+use amikeep_hold::apps::{DataHeld, DataHost, MysqlLock, Prepared};
 
 use crate::bench::{Bench, Fs, said};
 use crate::server::directory_of;
@@ -15,7 +15,7 @@ use crate::server::redis::Redis;
 /// Held by both file systems, and not by the first alone: what is on the second is named, with its mount.
 fn is_held_by_both_alone(prepared: &Prepared, bench: &Bench, what: &str, directory: &Path) {
     let mounts: Vec<CheckedMount> = bench.checked();
-    let places = prepared.data().unwrap().unwrap();
+    let places = prepared.data(DataHost::This).unwrap().unwrap();
     assert_eq!(places.held_by(&mounts), DataHeld::Yes, "{places:?}");
     let DataHeld::No(outside) = places.held_by(&mounts[..1]) else { panic!("{places:?}") };
     let told: Vec<_> = outside.iter().map(|it| (it.what, it.path.as_path(), it.mount.as_path())).collect();
@@ -42,7 +42,7 @@ fn a_log_of_mariadb_on_a_volume_that_is_not_named_is_found() {
     // A schema on another disk is a link in the data directory.
     let server = MariaDb::on(&data, bench.directory(), "server", &[]).unwrap();
     let prepared = server.prepared(MysqlLock::EveryEngine).unwrap();
-    assert_eq!(prepared.data().unwrap().unwrap().held_by(&bench.checked()[..1]), DataHeld::Yes);
+    assert_eq!(prepared.data(DataHost::This).unwrap().unwrap().held_by(&bench.checked()[..1]), DataHeld::Yes);
     symlink(&log, data.join("archive")).unwrap();
     is_held_by_both_alone(&prepared, &bench, "the data", &log);
 }
@@ -53,7 +53,7 @@ fn a_log_or_a_tablespace_of_postgresql_on_a_volume_that_is_not_named_is_found() 
     let data = Postgres::fill(bench.mount(0));
     let server = Postgres::on(&data, bench.directory(), "server").unwrap();
     let prepared = server.prepared().unwrap();
-    assert_eq!(prepared.data().unwrap().unwrap().held_by(&bench.checked()[..1]), DataHeld::Yes);
+    assert_eq!(prepared.data(DataHost::This).unwrap().unwrap().held_by(&bench.checked()[..1]), DataHeld::Yes);
     let space = directory_of("postgres", &bench.mount(1).join("space"));
     server.ask(&format!("CREATE TABLESPACE space LOCATION '{}'", space.display()));
     is_held_by_both_alone(&prepared, &bench, "a tablespace", &space);

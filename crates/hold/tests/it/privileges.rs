@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use amikeep_hold::apps::{AppError, Application, DataPlaces, LockLimits, MysqlLock, Recorded, Secret};
+use amikeep_hold::apps::{AppError, Application, DataHost, DataPlaces, LockLimits, MysqlLock, Recorded, Secret};
 
 use crate::bench::{PATIENCE, alone};
 use crate::page::block;
@@ -16,7 +16,7 @@ const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
 
 /// Whether this account is told where the data is.
 fn is_told(application: Application, address: &Secret) -> bool {
-    matches!(application.prepare(Some(address), PATIENCE).unwrap().data(), Ok(Some(DataPlaces::Here(_))))
+    matches!(application.prepare(Some(address), PATIENCE).unwrap().data(DataHost::This), Ok(Some(DataPlaces::Here(_))))
 }
 
 fn hold(application: Application, address: &Secret) -> Result<Recorded, AppError> {

@@ -8,7 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amikeep_hold::ssm::{RemoteError, RemoteHold, RemoteHolder, RemotePlan, Shell, ShellError, ShellOutput, thaw_left};
+use amikeep_hold::apps::{DataHeld, DataPlace};
+use amikeep_hold::ssm::{
+    BudgetFrom, RemoteError, RemoteHold, RemoteHolder, RemotePlan, Shell, ShellError, ShellOutput, thaw_left,
+};
 use amikeep_hold::{Cause, Moment};
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -92,6 +95,8 @@ fn plan(bench: &Bench, run: &str) -> RemotePlan {
         run: run.to_owned(),
         mounts: bench.mounts.clone(),
         budget: Duration::from_secs(40),
+        budget_from: BudgetFrom::Freeze,
+        data: Vec::new(),
         pre: Vec::new(),
         post: Vec::new(),
         command_limit: Duration::from_secs(20),
@@ -163,6 +168,55 @@ fn the_watchdog_thaws_at_the_budget_and_the_thaw_tells_so() {
         assert_eq!((report.cause, report.is_left_frozen), (Cause::Budget, false), "{report:?}");
         assert!(report.doubt.unwrap().contains("budget") && report.held_from.is_none());
         assert!(report.stall.unwrap() <= budget, "{:?}", report.stall);
+    }
+}
+
+/// With a database the budget counts from when its users began to wait, which is before the command was sent.
+#[test]
+fn a_budget_that_counts_from_the_order_ends_that_much_sooner() {
+    let Some(bench) = Bench::with(&[Fs::Xfs]) else { return };
+    for tools in ALL {
+        let here = Here::with(tools, &bench);
+        let writer = Writer::on(bench.mount(0));
+        let budget = Duration::from_secs(20);
+        let budget_from = BudgetFrom::Order;
+        let plan = RemotePlan { budget, budget_from, ..plan(&bench, &format!("order-{tools:?}")) };
+        let holder = RemoteHolder::prepare(here.shell(), plan, now()).unwrap();
+        let hold = holder.freeze(NO_LESS, now().saturating_sub(SignedDuration::from_secs(16)).unwrap()).unwrap();
+        assert!(writer.flows_again(), "{tools:?}");
+        let report = hold.thaw();
+        assert_eq!((report.cause, report.is_left_frozen), (Cause::Budget, false), "{report:?}");
+        assert!(report.stall.unwrap() <= Duration::from_secs(5), "{:?}", report.stall);
+    }
+}
+
+#[test]
+fn directories_of_a_database_are_compared_with_what_will_be_frozen() {
+    let Some(bench) = Bench::with(&BOTH) else { return };
+    for tools in ALL {
+        let here = Here::with(tools, &bench);
+        let (data, log) = (bench.mount(0).join("it's data"), bench.mount(1).join("log"));
+        fs::create_dir_all(data.join("schema")).unwrap();
+        fs::create_dir_all(&log).unwrap();
+        let held = |n_mounts: usize, paths: &[&Path]| {
+            let place = |path: &&Path| DataPlace { what: "the data", path: path.to_path_buf() };
+            let (mounts, data) = (bench.mounts[..n_mounts].to_vec(), paths.iter().map(place).collect());
+            let plan = RemotePlan { mounts, data, ..plan(&bench, "data") };
+            RemoteHolder::prepare(here.shell(), plan, now()).unwrap().data().clone()
+        };
+        let outside = |held: DataHeld| match held {
+            DataHeld::No(outside) => outside.iter().map(|it| (it.path.clone(), it.mount.clone())).collect::<Vec<_>>(),
+            other => panic!("{tools:?}: {other:?}"),
+        };
+        assert_eq!(held(2, &[&data, &log]), DataHeld::Yes, "{tools:?}");
+        assert_eq!(outside(held(1, &[&data, &log])), [(log.clone(), bench.mount(1).to_owned())]);
+        let missing = held(1, &[&data, Path::new("/of/a/container")]);
+        assert!(matches!(&missing, DataHeld::Unknown(why) if why.contains("/of/a/container")), "{missing:?}");
+        // A directory on another disk is a link in the data.
+        assert_eq!(held(1, &[&data]), DataHeld::Yes);
+        symlink(&log, data.join("pg_wal")).unwrap();
+        assert_eq!(outside(held(1, &[&data])), [(data.clone(), bench.mount(1).to_owned())]);
+        fs::remove_file(data.join("pg_wal")).unwrap();
     }
 }
 

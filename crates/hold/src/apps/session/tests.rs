@@ -46,7 +46,7 @@ impl Server for Notes {
         "notes".into()
     }
 
-    fn data(&mut self) -> Result<DataPlaces, AppError> {
+    fn data(&mut self, _: DataHost) -> Result<DataPlaces, AppError> {
         self.note("data").map(|()| DataPlaces::Here(Vec::new()))
     }
 
