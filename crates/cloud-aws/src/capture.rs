@@ -19,6 +19,12 @@ use crate::convert::{self, Unreadable};
 use crate::page::{ENTRIES_PER_PAGE, Page, every_page, filters};
 use crate::write::{described, tag_list};
 
+/// Variables of UEFI are documented only beside a boot mode, and an instance whose image names none has them if its type boots
+/// by UEFI and by nothing else: then that is said ("Amazon EC2 instance launch behavior with boot modes" in the User Guide).
+fn boot_mode(attributes: &ImageAttributes) -> Option<&str> {
+    attributes.boot_mode.as_deref().or_else(|| attributes.uefi_data.as_ref().map(|_| "uefi"))
+}
+
 impl AwsCloud {
     pub(crate) async fn create_snapshots(&self, request: &SnapshotsRequest) -> Result<Vec<SeenSnapshot>, CloudError> {
         let call = self.call(Action::CreateSnapshots);
@@ -71,7 +77,7 @@ impl AwsCloud {
             .set_kernel_id(it.kernel.clone())
             .set_ramdisk_id(it.ramdisk.clone())
             .root_device_name(&it.root_device_name)
-            .set_boot_mode(it.boot_mode.as_deref().map(BootModeValues::from))
+            .set_boot_mode(boot_mode(it).map(BootModeValues::from))
             .set_tpm_support(it.tpm_support.as_deref().map(TpmSupportValues::from))
             .set_uefi_data(it.uefi_data.clone())
             .ena_support(it.ena_support)

@@ -158,6 +158,33 @@ async fn everything_of_an_instance_is_read_and_goes_into_its_image() {
 }
 
 #[tokio::test]
+async fn variables_of_uefi_are_registered_beside_a_boot_mode_also_where_the_image_named_none() {
+    let data = || ec2("GetInstanceUefiData", "<uefiData>QU1aTlVFRkk=</uefiData>");
+    let booted = "<currentInstanceBootMode>uefi</currentInstanceBootMode>";
+    for (replies, want) in [
+        (vec![described(booted), launched_from("<name>a</name>"), described_volume(), data()], Some("uefi")),
+        (vec![described(""), launched_from("<name>a</name>"), described_volume()], None),
+    ] {
+        let registered = Reply::Answer(200, ec2_body("RegisterImage", &format!("<imageId>{IMAGE}</imageId>")));
+        let server = Server::start(replies.into_iter().chain([registered])).await;
+        let cloud = cloud(&server).await;
+        let attributes = cloud.observe_attributes(INSTANCE.parse().unwrap()).await.unwrap().unwrap();
+        let registration = Registration {
+            name: "amikeep-one".parse().unwrap(),
+            attributes,
+            snapshots: BTreeMap::from([(VOLUME.parse().unwrap(), SNAPSHOT.parse().unwrap())]),
+            tags: BTreeMap::new(),
+            description: "nightly".to_owned(),
+        };
+        cloud.register_image(registration).await.unwrap();
+        let asked = server.asked();
+        let form = &asked.last().unwrap().form;
+        assert_eq!(form.get("BootMode").map(String::as_str), want);
+        assert_eq!(form.contains_key("UefiData"), want.is_some());
+    }
+}
+
+#[tokio::test]
 async fn an_instance_whose_image_is_gone_tells_of_its_metadata_service_itself() {
     let tokens = |tokens: &str| format!("<metadataOptions><httpTokens>{tokens}</httpTokens></metadataOptions>");
     for (said, want) in [("required", Some("v2.0")), ("optional", None)] {

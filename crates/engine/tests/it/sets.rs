@@ -11,8 +11,12 @@ use amikeep_domain::class::IfBlocked;
 use amikeep_domain::freeze::{Application, CaptureBy, Commands, Connection, Freeze, MysqlLock, Via};
 use amikeep_domain::id::{InstanceId, SnapshotId};
 use amikeep_domain::job::JobState;
+use amikeep_domain::prune::DeletionState;
 use amikeep_domain::tags;
-use amikeep_ec2_sim::{Action, Fault, FaultOutcome, InstanceSpec, NewTag, Request, Resource};
+use amikeep_ec2_sim::{
+    Action, Fault, FaultOutcome, InstanceSpec, MachineAttributes, NewTag, RegisterImage, Request, Resource,
+    SnapshotMapping,
+};
 use amikeep_engine::Host;
 use amikeep_hold::apps::Secret;
 use amikeep_hold::{GuardProgram, Protected};
@@ -437,4 +441,54 @@ async fn snapshots_prove_nothing_without_a_reply_where_an_earlier_request_may_ha
     house.live_until("2026-11-22T03:00:00Z").await;
     assert_eq!(house.lines().await, ["1 succeeded: freeze crash"]);
     assert_eq!((images(&house), house.world.count(Action::CreateImage)), (1, 2));
+}
+
+#[tokio::test]
+async fn snapshots_that_somebody_else_made_an_image_of_stay_until_that_image_is_gone() {
+    let mut house = house();
+    house.world.deny(&ACCOUNT.parse().unwrap(), Action::DeleteSnapshot);
+    house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostReplyAfterEffect));
+    house.live_until("2026-11-22T02:30:00Z").await;
+    let row = house.images().await.remove(0);
+    let of_image: BTreeSet<SnapshotId> = row.volumes.iter().filter_map(|it| it.snapshot.clone()).collect();
+    let first: Vec<SnapshotId> = snapshots(&house).0.difference(&of_image).cloned().collect();
+    assert_eq!(first.len(), 2, "the set of the lost reply");
+    let devices = ["/dev/xvda", "/dev/sdf"];
+    house.call(Request::RegisterImage(RegisterImage {
+        name: "somebody-elses".to_owned(),
+        description: None,
+        architecture: "x86_64".to_owned(),
+        root_device_name: devices[0].to_owned(),
+        mappings: devices
+            .iter()
+            .zip(&first)
+            .map(|(device, id)| SnapshotMapping::new(*device, id.to_string()))
+            .collect(),
+        instance_store: Vec::new(),
+        machine: MachineAttributes::default(),
+        tag_specifications: Vec::new(),
+    }));
+    house.world.allow(&ACCOUNT.parse().unwrap(), Action::DeleteSnapshot);
+    house.live_until("2026-11-22T20:00:00Z").await;
+    // EC2 keeps them; the job has its image, and what is left is on record with EC2's word and what to do about it.
+    assert_eq!(house.lines().await, ["1 succeeded: freeze filesystem"]);
+    assert!(first.iter().all(|id| snapshots(&house).0.contains(id)));
+    let open = house.reader().await.open_deletions().await.unwrap();
+    let [deletion] = open.as_slice() else { panic!("{open:#?}") };
+    let DeletionState::SnapshotsLeft { left, .. } = &deletion.state else { panic!("{deletion:#?}") };
+    for left in left {
+        let error = left.error.as_ref().unwrap();
+        assert_eq!(error.code, "InvalidSnapshot.InUse");
+        assert!(error.next_step.contains("see which image uses the snapshot"), "{error:?}");
+    }
+    let told = house.reader().await.events(deletion.job).await.unwrap();
+    assert!(told.iter().any(|event| event.detail.contains("InvalidSnapshot.InUse")), "{told:#?}");
+    let foreign = house.world.resources().into_iter().find_map(|it| match it.resource {
+        Resource::Image(id) if !it.tags.contains_key(tags::OWNER) => Some(id),
+        _ => None,
+    });
+    house.deregister(&foreign.unwrap());
+    house.live_until("2026-11-23T22:00:00Z").await;
+    assert!(!first.iter().any(|id| snapshots(&house).0.contains(id)), "they go when nothing uses them");
+    assert!(house.reader().await.open_deletions().await.unwrap().is_empty());
 }

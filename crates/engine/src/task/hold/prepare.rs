@@ -127,10 +127,7 @@ async fn registration<C: Cloud>(
 ) -> Result<IntendedRegistration, Unprepared> {
     let instance = job.key.instance.clone();
     let ask = |cloud: Arc<C>| async move { cloud.observe_attributes(instance).await };
-    let seen = ctx.call(&action.account, Action::DescribeInstances, ask).await.map_err(|error| match error.kind {
-        CloudErrorKind::Denied => Unprepared::Unfit(format!("EC2 does not show what the image has to carry: {error}")),
-        _ => Unprepared::Anew(format!("{}: {}", error.code, error.message)),
-    })?;
+    let seen = ctx.call(&action.account, Action::DescribeInstances, ask).await.map_err(|error| unshown(&error))?;
     let attributes = seen.ok_or_else(|| Unprepared::Anew("the instance is not there any more".to_owned()))?;
     if let Some(why) = attributes.unfit_because() {
         return Err(Unprepared::Unfit(why));
@@ -218,10 +215,48 @@ async fn last_look<C: Cloud>(
     known.map(|known| known.into_iter().map(|it| it.id).collect()).map_err(|error| unseen(&error))
 }
 
-/// Without seeing the snapshots nothing is proved, and a permission does not come by itself.
+/// Without seeing the snapshots nothing is proved.
 fn unseen(error: &CloudError) -> Unprepared {
-    if error.kind == CloudErrorKind::Denied {
-        return NotReady::new(format!("EC2 does not show what a hold is proved by: {}", error.message)).into();
+    if is_lasting(error) {
+        return NotReady::new(format!("EC2 does not show what a hold is proved by: {error}")).into();
     }
     Unprepared::Anew(format!("{}: {}", error.code, error.message))
+}
+
+/// Without seeing what an instance is made of no image of it can be registered.
+fn unshown(error: &CloudError) -> Unprepared {
+    if is_lasting(error) {
+        return Unprepared::Unfit(format!("EC2 does not show what the image has to carry: {error}"));
+    }
+    Unprepared::Anew(format!("{}: {}", error.code, error.message))
+}
+
+/// Whether the same question would be answered like this the next time too: neither a permission nor another request comes
+/// by itself. Credentials are renewed, and what is not there any more is found out by the next decision.
+fn is_lasting(error: &CloudError) -> bool {
+    matches!(error.kind, CloudErrorKind::Denied | CloudErrorKind::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_will_not_pass_is_told_at_once_and_what_may_is_decided_anew() {
+        for (status, code, is_lasting) in [
+            (403, "UnauthorizedOperation", true),
+            (400, "UnsupportedOperation", true),
+            (400, "InvalidParameterValue", true),
+            (503, "RequestLimitExceeded", false),
+            (500, "InternalError", false),
+            (400, "InvalidInstanceID.NotFound", false),
+            (400, "IncorrectInstanceState", false),
+            (401, "AuthFailure", false),
+        ] {
+            let error = CloudError::from_answer(Action::GetInstanceUefiData, status, code, "because");
+            assert_eq!(matches!(unshown(&error), Unprepared::Unfit(_)), is_lasting, "{code}");
+            assert_eq!(matches!(unseen(&error), Unprepared::NotReady(_)), is_lasting, "{code}");
+            assert_eq!(matches!(unshown(&error), Unprepared::Anew(_)), !is_lasting, "{code}");
+        }
+    }
 }
