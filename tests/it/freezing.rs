@@ -1,12 +1,13 @@
 //! Real freezes of this machine's own file systems, XFS and ext4 at once, under writers: the real binary, the simulated EC2,
 //! and copies of the backing files that are taken when a snapshot's point in time is fixed.
 
+mod mariadb;
 mod redis;
 mod ssm;
 mod ssm_apps;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -31,7 +32,7 @@ impl Writer {
     fn on(disks: &Disks, name: &str, acknowledged: &Path) -> Self {
         let rows = disks.path(name).join("rows");
         let script = format!(
-            "i=0; while :; do i=$((i+1)); echo $i >> {0}; sync {0}; echo $i > {1}.new; mv {1}.new {1}; done",
+            "i=1; while echo $i >> {0} && sync {0} && echo $i > {1}.new && mv {1}.new {1}; do i=$((i+1)); done",
             rows.display(),
             acknowledged.display()
         );
@@ -87,7 +88,15 @@ impl Scene {
         site.configure(&disks.config(if_blocked, more));
         let acknowledged = |name: &str| site.dir().join(format!("acknowledged-{name}"));
         let writers = NAMES.iter().map(|(name, _)| Writer::on(&disks, name, &acknowledged(name))).collect();
-        let copied: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
+        let scene = Self { writers, site, copied: Arc::default(), disks };
+        scene.copy_with(|| ()).await;
+        Some(scene)
+    }
+
+    /// Has a copy made of each snapshot of a disk from now on, right after something else was done.
+    async fn copy_with(&self, first: impl Fn() + Send + Sync + 'static) {
+        let Self { site, disks, .. } = self;
+        let acknowledged = |name: &str| site.dir().join(format!("acknowledged-{name}"));
         let place = Place { account: ACCOUNT.parse().unwrap(), region: REGION.parse().unwrap() };
         let instances = SimCloud::new(site.world.clone(), place).observe_instances(InstanceQuery::All).await.unwrap();
         let of_volume = |it: &AttachedVolume| {
@@ -95,14 +104,14 @@ impl Scene {
             Some((it.volume.to_string(), (*name, disks.image(name), acknowledged(name))))
         };
         let volumes: BTreeMap<_, _> = instances[0].volumes.iter().filter_map(of_volume).collect();
-        let noted = Arc::clone(&copied);
+        let noted = Arc::clone(&self.copied);
         site.world.on_point_in_time(move |point: &PointInTime| {
             let Some((name, image, acknowledged)) = volumes.get(point.volume.as_str()) else { return };
+            first();
             let count = fs::read_to_string(acknowledged).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
             sh(&format!("cp --reflink=always --sparse=auto {0} {0}.copy", image.display()));
             noted.lock().unwrap().insert((*name).to_owned(), count);
         });
-        Some(Self { writers, site, copied, disks })
     }
 
     async fn backup(&self) -> (Value, Ran) {
@@ -114,13 +123,16 @@ impl Scene {
         self.writers.iter().for_each(Writer::flows_again);
     }
 
-    /// Rows in the copy of a disk.
-    fn rows_in_copy(&self, name: &str) -> u64 {
+    fn mount_copy(&self, name: &str) -> PathBuf {
         let image = self.disks.path("host").join(format!("{name}.img.copy"));
         // Writable: the log of a frozen XFS is replayed when it is mounted, as by a server that starts from the image.
         let options = if name == "xfs" { "rw,nouuid" } else { "rw" };
-        let place = self.disks.mount(&image, &format!("copy-{name}"), options);
-        let rows = fs::read_to_string(place.join("rows")).unwrap();
+        self.disks.mount(&image, &format!("copy-{name}"), options)
+    }
+
+    /// Rows in the copy of a disk.
+    fn rows_in_copy(&self, name: &str) -> u64 {
+        let rows = fs::read_to_string(self.mount_copy(name).join("rows")).unwrap();
         rows.lines().last().unwrap().parse().unwrap()
     }
 }
