@@ -29,7 +29,7 @@ const RUNS: u64 = 100;
 /// The longest that writes may stall, as it is configured.
 const BUDGET: Duration = Duration::from_secs(3);
 /// What a machine that does other things too may add to a stall: freezing, thawing and starting processes take their time.
-/// Without a thaw at the budget a call that hangs is given up only after 90 s.
+/// Without a thaw at the budget a call that hangs stalls writes for longer than both together.
 const NOISE: Duration = Duration::from_secs(9);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
