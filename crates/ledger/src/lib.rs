@@ -10,6 +10,7 @@ mod backups;
 mod deletions;
 mod error;
 mod field;
+mod figures;
 mod fires;
 #[cfg(test)]
 mod fixture;
@@ -38,6 +39,7 @@ mod tests;
 pub use crate::accounts::{AccountSeen, InstanceSeen};
 pub use crate::backups::Backup;
 pub use crate::error::{FileError, LedgerError};
+pub use crate::figures::{Ended, Figures, Files, ImageFigure, LastFire, LastJobs, Tally};
 pub use crate::fires::{FireFilter, FirePlan, FireRow, FireRun, RecordedFire};
 pub use crate::history::HistoryFilter;
 pub use crate::images::{ImageRow, ImageRowState, PinRecord};

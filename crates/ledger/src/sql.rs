@@ -352,6 +352,34 @@ statements! {
          WHERE (ended_at IS NULL OR ?1 < ended_at) AND (until IS NULL OR ?1 < until)"
     );
 
+    // Figures.
+    Cold TALLIES = "SELECT kind, policy, account_name, outcome, detail, mode, ended, last_at FROM tallies
+        ORDER BY kind, policy, account_name, outcome, detail, mode";
+    /// The newest fire of each policy that was not missed or skipped.
+    Cold LAST_FIRES = "SELECT cursors.policy, cursors.account_name, fires.scheduled_at, fires.matched
+        FROM cursors CROSS JOIN fires ON fires.id = (SELECT newest.id FROM fires AS newest
+            WHERE newest.policy = cursors.policy AND newest.account_name = cursors.account_name
+                AND newest.outcome IN ('ran', 'no-match')
+            ORDER BY newest.scheduled_at DESC LIMIT 1)";
+    /// The jobs of those fires.
+    Cold LAST_JOBS = "SELECT jobs.policy, jobs.account_name, jobs.state, count(*)
+        FROM cursors CROSS JOIN jobs ON jobs.policy = cursors.policy AND jobs.account_name = cursors.account_name
+            AND jobs.scheduled_at = (SELECT newest.scheduled_at FROM fires AS newest
+                WHERE newest.policy = cursors.policy AND newest.account_name = cursors.account_name
+                    AND newest.outcome = 'ran'
+                ORDER BY newest.scheduled_at DESC LIMIT 1)
+        GROUP BY 1, 2, 3";
+    /// The first condition is what the partial index needs to be told.
+    Hot OPEN_JOB_COUNTS = "SELECT state, count(*), count(CASE WHEN state = 'pending' AND data ->> 'stalled' THEN 1 END)
+        FROM jobs
+        WHERE state <> 'succeeded'
+            AND state IN ('queued', 'preparing', 'holding', 'capturing', 'pending', 'finishing')
+        GROUP BY state";
+    Cold IMAGE_COUNTS_BY_GRADE = "SELECT policy, account_name, grade, count(*), max(captured_at)
+        FROM images WHERE state = 'available' AND counts = 1 GROUP BY policy, account_name, grade";
+    Cold OPEN_DELETION_COUNTS = "SELECT state, count(*) FROM deletions
+        WHERE state IN ('planned', 'snapshots-left') GROUP BY state";
+
     // Summaries.
     /// A job whose image exists stays, and one whose deletion is not as old stays as well: limits count deletions.
     Hot OLD_JOBS = concat!(

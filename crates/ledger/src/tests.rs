@@ -13,7 +13,7 @@ use crate::sql::{self, Heat};
 use crate::{HistoryFilter, Ledger, RequestKind};
 
 /// What `EXPLAIN QUERY PLAN` says of a statement.
-async fn query_plan(ledger: &Ledger, statement: &'static str) -> Vec<String> {
+pub(crate) async fn query_plan(ledger: &Ledger, statement: &'static str) -> Vec<String> {
     let mut query = QueryBuilder::<Sqlite>::new("EXPLAIN QUERY PLAN ");
     query.push(statement);
     let rows: Vec<SqliteRow> = query.build().fetch_all(ledger.writer()).await.unwrap();

@@ -56,6 +56,7 @@ pub(super) async fn views(ledger: &Ledger) -> String {
     tell(&mut text, "pauses", ledger.pauses_since(Timestamp::UNIX_EPOCH).await.unwrap());
     tell(&mut text, "summaries", ledger.summaries(None, None).await.unwrap());
     tell(&mut text, "fire summaries", ledger.fire_summaries(None).await.unwrap());
+    tell(&mut text, "tallies", ledger.figures().await.unwrap().tallies);
     text
 }
 
