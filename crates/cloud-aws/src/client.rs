@@ -20,9 +20,11 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ec2::config::IdentityCache;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use jiff::SignedDuration;
 
 use crate::account::{AwsAccount, ConnectError};
 use crate::call::Call;
+use crate::calls::Calls;
 use crate::endpoint_time::EndpointTime;
 use crate::instance_types::InstanceTypes;
 
@@ -73,6 +75,8 @@ pub(crate) struct Wiring {
     pub(crate) first_retry_after_max: Duration,
     /// The credentials to start from, in place of those that the account names.
     pub(crate) credentials: Option<SharedCredentialsProvider>,
+    /// Where requests are counted.
+    pub(crate) calls: Calls,
 }
 
 impl Default for Wiring {
@@ -82,6 +86,7 @@ impl Default for Wiring {
             attempt_for_max: ATTEMPT_FOR_MAX,
             first_retry_after_max: FIRST_RETRY_AFTER_MAX,
             credentials: None,
+            calls: Calls::default(),
         }
     }
 }
@@ -93,12 +98,23 @@ impl AwsCloud {
         Self::connect_with(account, Wiring::default()).await
     }
 
+    /// Like [`Self::connect`], with every request counted in `calls`.
+    pub async fn connect_counted(account: AwsAccount, calls: Calls) -> Result<Self, ConnectError> {
+        Self::connect_with(account, Wiring { calls, ..Wiring::default() }).await
+    }
+
     /// Like [`Self::connect`], with a known access key in place of those that the account names: for the demo, whose
     /// simulated account has one that anybody may know.
     pub async fn connect_with_keys(account: AwsAccount, key_id: &str, secret: &str) -> Result<Self, ConnectError> {
         let credentials = Credentials::new(key_id, secret, None, None, "given");
         let wiring = Wiring { credentials: Some(SharedCredentialsProvider::new(credentials)), ..Wiring::default() };
         Self::connect_with(account, wiring).await
+    }
+
+    /// How far the host's clock was ahead of the endpoint's when it last answered, to a second; negative where it was
+    /// behind.
+    pub fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.endpoint_time.ahead()
     }
 
     /// The account id that the configuration asks for, to be compared with that of the credentials.
@@ -108,18 +124,23 @@ impl AwsCloud {
 
     pub(crate) async fn connect_with(account: AwsAccount, wiring: Wiring) -> Result<Self, ConnectError> {
         account.check()?;
+        let calls = wiring.calls.clone();
         let base = base_config(&account, wiring).await;
         let config = assume_role(&account, base).await;
-        Ok(Self::with_config(account, &config))
+        Ok(Self::with_config(account, &config, &calls))
     }
 
     /// The clients of an account whose credentials, endpoint and HTTP client are settled.
-    pub(crate) fn with_config(account: AwsAccount, config: &SdkConfig) -> Self {
+    pub(crate) fn with_config(account: AwsAccount, config: &SdkConfig, calls: &Calls) -> Self {
         let endpoint_time = EndpointTime::default();
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(endpoint_time.clone());
+        let ec2 =
+            aws_sdk_ec2::config::Builder::from(config).interceptor(endpoint_time.clone()).interceptor(calls.clone());
         let once = ec2.clone().retry_config(RetryConfig::disabled());
-        let sts = aws_sdk_sts::config::Builder::from(config).interceptor(endpoint_time.clone());
-        let ssm = aws_sdk_ssm::config::Builder::from(config).interceptor(endpoint_time.clone());
+        let sts =
+            aws_sdk_sts::config::Builder::from(config).interceptor(endpoint_time.clone()).interceptor(calls.clone());
+        let ssm =
+            aws_sdk_ssm::config::Builder::from(config).interceptor(endpoint_time.clone()).interceptor(calls.clone());
+        let quotas = aws_sdk_servicequotas::config::Builder::from(config).interceptor(calls.clone());
         let ssm_once = ssm.clone().retry_config(RetryConfig::disabled());
         Self {
             ssm_reads: aws_sdk_ssm::Client::from_conf(ssm.build()),
@@ -127,7 +148,7 @@ impl AwsCloud {
             reads: aws_sdk_ec2::Client::from_conf(ec2.build()),
             writes: aws_sdk_ec2::Client::from_conf(once.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
-            quotas: aws_sdk_servicequotas::Client::new(config),
+            quotas: aws_sdk_servicequotas::Client::from_conf(quotas.build()),
             endpoint_time,
             instance_types: InstanceTypes::default(),
             lacks_include_disabled: AtomicBool::new(false),

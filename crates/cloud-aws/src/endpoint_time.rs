@@ -9,23 +9,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_ec2::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ec2::error::BoxError;
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
 
 /// The time of the last answer. Clones note and read the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct EndpointTime(Arc<Mutex<Option<Timestamp>>>);
+pub(crate) struct EndpointTime(Arc<Mutex<Option<Answered>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    at: Timestamp,
+    /// How far the host's clock was ahead then.
+    ahead: Option<SignedDuration>,
+}
 
 impl EndpointTime {
     /// `None` before the first answer with a date.
     pub(crate) fn last(&self) -> Option<Timestamp> {
+        Some(self.answered()?.at)
+    }
+
+    /// How far the host's clock was ahead at that time.
+    pub(crate) fn ahead(&self) -> Option<SignedDuration> {
+        self.answered()?.ahead
+    }
+
+    fn answered(&self) -> Option<Answered> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, date: Option<&str>) {
+    fn note(&self, date: Option<&str>, host: Option<Timestamp>) {
         // HTTP's date is one of the forms of RFC 2822, with `GMT` for its zone.
         if let Some(Ok(at)) = date.map(|date| DateTimeParser::new().parse_timestamp(date)) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+            // A date is cut off at whole seconds.
+            let ahead = host.map(|host| SignedDuration::from_secs(host.as_second() - at.as_second()));
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Answered { at, ahead });
         }
     }
 }
@@ -39,10 +57,11 @@ impl Intercept for EndpointTime {
     fn read_after_transmit(
         &self,
         context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
+        components: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.note(context.response().headers().get("date"));
+        let host = components.time_source().and_then(|clock| Timestamp::try_from(clock.now()).ok());
+        self.note(context.response().headers().get("date"), host);
         Ok(())
     }
 }
@@ -54,7 +73,7 @@ mod tests {
     #[test]
     fn a_date_that_cannot_be_read_leaves_the_one_before_it() {
         let time = EndpointTime::default();
-        time.note(None);
+        time.note(None, None);
         assert_eq!(time.last(), None);
         let noon = "2026-11-22T12:00:00Z".parse().ok();
         for date in [
@@ -66,7 +85,7 @@ mod tests {
             Some("Sun, 31 Feb 2026 13:00:00 GMT"),
             Some("Sun, 22 Nov 2026 25:00:00 GMT"),
         ] {
-            time.note(date);
+            time.note(date, None);
             assert_eq!(time.last(), noon, "{date:?}");
         }
     }
@@ -74,8 +93,11 @@ mod tests {
     #[test]
     fn a_later_answer_may_tell_an_earlier_time() {
         let time = EndpointTime::default();
-        time.note(Some("Sun, 22 Nov 2026 12:00:00 GMT"));
-        time.clone().note(Some("Sat, 21 Nov 2026 12:00:00 GMT"));
+        let host = "2026-11-21T12:00:03.9Z".parse().ok();
+        time.note(Some("Sun, 22 Nov 2026 12:00:00 GMT"), host);
+        assert_eq!(time.ahead(), Some(SignedDuration::from_secs(3 - 24 * 3600)));
+        time.clone().note(Some("Sat, 21 Nov 2026 12:00:00 GMT"), host);
         assert_eq!(time.last(), "2026-11-21T12:00:00Z".parse().ok());
+        assert_eq!(time.ahead(), Some(SignedDuration::from_secs(3)));
     }
 }

@@ -6,6 +6,7 @@
 
 mod account;
 mod call;
+mod calls;
 mod capture;
 mod client;
 mod command;
@@ -37,6 +38,7 @@ use amikeep_domain::retention::Usage;
 use jiff::Timestamp;
 
 pub use crate::account::{AwsAccount, ConnectError};
+pub use crate::calls::{CallEnd, Calls};
 pub use crate::client::AwsCloud;
 pub use crate::metadata::instance_of_metadata;
 pub use crate::replay::{Answer, Replay};

@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 
 use crate::account::AwsAccount;
+use crate::calls::Calls;
 use crate::client::{AwsCloud, behavior, read_retries};
 
 /// What is said once there is no answer left. A refusal that nobody repeats.
@@ -84,7 +85,7 @@ impl AwsCloud {
             .retry_config(read_retries(Duration::ZERO))
             .http_client(replay.clone())
             .build();
-        Self::with_config(account, &config)
+        Self::with_config(account, &config, &Calls::default())
     }
 }
 

@@ -18,6 +18,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use crate::account::AwsAccount;
+use crate::calls::Calls;
 use crate::client::{AwsCloud, Wiring};
 use crate::tests::server::Server;
 
@@ -47,6 +48,7 @@ fn wiring() -> Wiring {
         attempt_for_max: Duration::from_millis(500),
         first_retry_after_max: Duration::from_millis(1),
         credentials: Some(SharedCredentialsProvider::new(credentials)),
+        calls: Calls::default(),
     }
 }
 

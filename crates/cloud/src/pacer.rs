@@ -119,6 +119,8 @@ pub struct Pacer<T> {
 #[derive(Debug)]
 struct State {
     buckets: BTreeMap<Action, Bucket>,
+    /// How long calls have waited for their turns.
+    waited: BTreeMap<Action, Duration>,
     closed: bool,
 }
 
@@ -127,7 +129,7 @@ impl<T: Timer> Pacer<T> {
     pub fn new(limits: &Limits, timer: T) -> Self {
         let now = timer.now();
         let buckets = limits.iter().map(|(action, limit)| (action, Bucket::new(limit, now))).collect();
-        Self { timer, state: Mutex::new(State { buckets, closed: false }) }
+        Self { timer, state: Mutex::new(State { buckets, waited: BTreeMap::new(), closed: false }) }
     }
 
     /// Takes other limits, such as those that Service Quotas told. What is in the buckets, and what was learned from
@@ -161,6 +163,7 @@ impl<T: Timer> Pacer<T> {
     /// A future that is dropped while it waits gives its turn to those behind it. Once it has returned, the tokens are
     /// spent, whether or not a call is made.
     async fn turn(&self, action: Action, calls: u32) -> Result<Taken, CloudError> {
+        let _waiting = Waiting { pacer: self, action, since: self.timer.now() };
         let Some(place) = self.join(action, calls) else { return Ok(Taken { at: self.timer.now(), ticket: None }) };
         loop {
             let now = self.timer.now();
@@ -172,6 +175,11 @@ impl<T: Timer> Pacer<T> {
             };
             self.timer.sleep_until(until.min(now.saturating_add(LOOK_EVERY))).await;
         }
+    }
+
+    /// How long calls of each action have waited for room, all together. Those that wait now are not in it yet.
+    pub fn waited(&self) -> BTreeMap<Action, Duration> {
+        self.state().waited.clone()
     }
 
     /// A place at the end of the queue; none for an action without a limit.
@@ -240,6 +248,20 @@ pub(crate) struct Taken {
     at: Duration,
     /// None where there is no limit.
     ticket: Option<Ticket>,
+}
+
+/// A wait, which counts when it is over, however it ends.
+struct Waiting<'a, T: Timer> {
+    pacer: &'a Pacer<T>,
+    action: Action,
+    since: Duration,
+}
+
+impl<T: Timer> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let waited = self.pacer.timer.now().saturating_sub(self.since);
+        *self.pacer.state().waited.entry(self.action).or_default() += waited;
+    }
 }
 
 /// A place in the queue of one action, given back when it is dropped.

@@ -293,6 +293,46 @@ pub enum Proof {
     },
 }
 
+/// What one try to hold an instance still came to, in figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldSeen {
+    /// The recipe.
+    pub freeze: FreezeName,
+    /// The application that it holds still.
+    pub application: Application,
+    /// How it ended.
+    pub outcome: HoldOutcome,
+    /// The longest for which writes can have stood still; none if nothing was frozen.
+    pub stall: Option<SignedDuration>,
+    /// How long the application was locked; none if it was not.
+    pub locked: Option<SignedDuration>,
+}
+
+/// How a try to hold an instance still ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldOutcome {
+    /// It is proved that everything stood still.
+    Proved,
+    /// The capture was sent, and that is not proved.
+    Unproved,
+    /// It did not come about, and nothing was sent.
+    NotHeld,
+}
+
+impl HoldOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Proved, Self::Unproved, Self::NotHeld];
+
+    /// The word in figures.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proved => "proved",
+            Self::Unproved => "unproved",
+            Self::NotHeld => "not-held",
+        }
+    }
+}
+
 /// What became of one mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldMount {

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::{Clock, Random};
 use crate::hold::left::Turns;
 use crate::host::Host;
+use crate::witness::{NoWitness, Witness};
 
 /// The longest that any call may take, whatever the adapter does. The adapter has shorter limits of its own; this one
 /// makes sure that a call which hangs ends.
@@ -33,6 +34,8 @@ pub(crate) struct Context<C> {
     pub(crate) random: Arc<dyn Random>,
     /// The machine that holds are had from.
     pub(crate) host: Arc<dyn Host>,
+    /// Who is told of what has no row.
+    pub(crate) witness: Arc<dyn Witness>,
     /// Whose turn it is with an instance that is held still.
     pub(crate) turns: Arc<Turns>,
     /// When this engine was started: whoever held the lock before sent nothing after it.
@@ -51,7 +54,8 @@ impl<C: Cloud> Context<C> {
         in_force: InForce<C>,
     ) -> Self {
         let started_at = clock.now();
-        Self { ledger, clock, random, host, turns: Arc::default(), started_at, epoch: 0, in_force }
+        let witness = Arc::new(NoWitness);
+        Self { ledger, clock, random, host, witness, turns: Arc::default(), started_at, epoch: 0, in_force }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -71,6 +75,13 @@ impl<C: Cloud> Context<C> {
         JobId::new(self.now(), self.random.bytes())
     }
 
+    /// The same, with somebody who is told of what has no row.
+    pub(crate) fn watched_by(&self, witness: Arc<dyn Witness>) -> Self {
+        let InForce { policy_set, clouds } = &self.in_force;
+        let in_force = InForce { policy_set: Arc::clone(policy_set), clouds: clouds.clone() };
+        Self { witness, epoch: self.epoch, ..self.replaced(in_force) }
+    }
+
     /// The same under another configuration.
     pub(crate) fn replaced(&self, in_force: InForce<C>) -> Self {
         Self {
@@ -78,6 +89,7 @@ impl<C: Cloud> Context<C> {
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
             host: Arc::clone(&self.host),
+            witness: Arc::clone(&self.witness),
             turns: Arc::clone(&self.turns),
             started_at: self.started_at,
             epoch: self.epoch + 1,

@@ -24,6 +24,7 @@ use crate::ledger_backups::LedgerBackups;
 use crate::report::Report;
 use crate::state::State;
 use crate::task::{Claim, Task, Work};
+use crate::witness::Witness;
 
 /// Rounds after which an engine that still plans is taken to be in a circle. A wave of ten thousand jobs through room
 /// for 64 needs some hundreds.
@@ -74,6 +75,8 @@ pub struct Engine<C> {
     pub(crate) rest_until: Option<tokio::time::Instant>,
     /// What the ledger failed with, for people, until it takes a write again.
     pub(crate) trouble: Option<String>,
+    /// When the loop last ticked to the end.
+    pub(crate) last_tick_at: Option<Timestamp>,
     options: Options,
 }
 
@@ -95,7 +98,8 @@ impl<C: Cloud> Engine<C> {
         state.left_holds.take(Ok(recovered.iter().flat_map(Recovered::told).collect()), clock.now())?;
         let ctx = Arc::new(Context::new(ledger, clock, random, host, InForce { policy_set, clouds }));
         let (tasks, claims, told) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
-        let mut engine = Self { ctx, state, tasks, claims, told, rest_until: None, trouble: None, options };
+        let mut engine =
+            Self { ctx, state, tasks, claims, told, rest_until: None, trouble: None, last_tick_at: None, options };
         engine.reload_if_needed().await?;
         Ok(engine)
     }
@@ -106,6 +110,18 @@ impl<C: Cloud> Engine<C> {
     pub fn keeping_ledger_backups(mut self, kept: usize) -> Self {
         self.state.ledger_backups = LedgerBackups::keeping(kept);
         self
+    }
+
+    /// Tells `witness` from now on of what has no row in the ledger.
+    #[must_use]
+    pub fn watched_by(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.ctx = Arc::new(self.ctx.watched_by(witness));
+        self
+    }
+
+    /// The policies in force.
+    pub fn policy_set(&self) -> &Arc<PolicySet> {
+        self.ctx.policy_set()
     }
 
     /// Puts another configuration in force. What is under way goes on; credentials are asked again.

@@ -25,6 +25,7 @@ mod requests;
 mod run;
 mod state;
 mod task;
+mod witness;
 
 pub use advice::{next_step, next_step_once};
 pub use clock::{Clock, ManualClock, OsRandom, Random, SeededRandom, SteadyTimer, SystemClock};
@@ -37,3 +38,4 @@ pub use hold::shell::command_shell;
 pub use host::{Host, NoHost};
 pub use prune::{PrunePreview, PruneScope, preview_prune};
 pub use run::{Beat, Control, Handle};
+pub use witness::{PruneSeen, Witness};

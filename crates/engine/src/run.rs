@@ -59,6 +59,8 @@ pub struct Beat {
     pub paused: usize,
     /// Why nothing is done: the ledger fails.
     pub trouble: Option<String>,
+    /// When it last looked whether anything is to be done.
+    pub ticked_at: Option<Timestamp>,
     /// Why the last backup of the ledger failed.
     pub ledger_backup: Option<String>,
     /// What holds could not thaw and may still be frozen, each with the command that thaws it.
@@ -219,7 +221,9 @@ impl<C: Cloud> Engine<C> {
             self.trouble = None;
             info!("the ledger can be written again, and what was missed is caught up with");
         }
-        self.tick().await
+        let plan = self.tick().await?;
+        self.last_tick_at = Some(self.ctx.now());
+        Ok(plan)
     }
 
     async fn has_requests(&self) -> Result<bool, EngineError> {
@@ -233,6 +237,7 @@ impl<C: Cloud> Engine<C> {
             open_jobs: self.state.jobs.len(),
             paused,
             trouble: self.trouble.clone(),
+            ticked_at: self.last_tick_at,
             ledger_backup: self.state.ledger_backups.trouble().map(str::to_owned),
             left_frozen: self.state.left_holds.left().to_vec(),
         }

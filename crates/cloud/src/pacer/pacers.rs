@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use amikeep_domain::id::{AccountId, Region};
 
 use crate::pacer::{Limits, Paced, Pacer, Timer};
-use crate::port::Cloud;
+use crate::port::{Action, Cloud};
 
 /// Hands out pacers. Lives as long as the process, and longer than any connection.
 #[derive(Debug)]
@@ -51,6 +52,16 @@ impl<T: Timer + Clone> Pacers<T> {
             Arc::new(pacer)
         });
         Arc::clone(pacer)
+    }
+
+    /// How long calls have waited for room, by account, region and action.
+    pub fn waited(&self) -> Vec<(AccountId, Region, Action, Duration)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_each = known.pacers.iter().flat_map(|((account, region), pacer)| {
+            let waited = pacer.waited().into_iter();
+            waited.map(|(action, waited)| (account.clone(), region.clone(), action, waited))
+        });
+        of_each.collect()
     }
 
     /// Closes every pacer: see [`Pacer::close`].

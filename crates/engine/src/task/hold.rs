@@ -14,7 +14,7 @@ mod prepare;
 use amikeep_cloud::{Action, Cloud};
 use amikeep_domain::class::Consistency;
 use amikeep_domain::decision::{HoldOrder, NotHeld, decide_not_held, decide_unfit};
-use amikeep_domain::freeze::{CaptureBy, HoldRecord, LeftFrozen};
+use amikeep_domain::freeze::{CaptureBy, HoldOutcome, HoldRecord, HoldSeen, LeftFrozen};
 use amikeep_domain::grade::Grade;
 use amikeep_domain::job::{HoldStep, Job, JobEvent, JobState};
 use amikeep_domain::plan::{FACTS_FRESH_FOR, RequestAction};
@@ -66,7 +66,7 @@ async fn hold<C: Cloud>(
         // Its record must stay, and the next hold of this job would replace it.
         let why = format!("an earlier hold of this job could not be thawed: {left}");
         let decision = decide_not_held(&order, &action.class, job.window, &why, ctx.now());
-        let broken = Broken { why, told: Vec::new(), after: After::AsBefore };
+        let broken = Broken { why, told: Vec::new(), after: After::AsBefore, seen: unseen(&order, None) };
         return not_held(ctx, job, action, decision, broken).await;
     }
     let prepared = match prepare(ctx, &job, &action, &order).await? {
@@ -74,12 +74,13 @@ async fn hold<C: Cloud>(
         Err(Unprepared::Anew(reason)) => return decide_anew(ctx, &job, reason).await,
         Err(Unprepared::Unfit(why)) => {
             let decision = decide_unfit(&order, &action.class, &why);
-            let broken = Broken { why, told: Vec::new(), after: After::NothingFrozen };
+            let broken = Broken { why, told: Vec::new(), after: After::NothingFrozen, seen: unseen(&order, None) };
             return not_held(ctx, job, action, decision, broken).await;
         }
         Err(Unprepared::NotReady(not_ready)) => {
             let told = not_ready.told(ctx.now());
-            let broken = Broken { why: not_ready.why, told, after: After::NothingFrozen };
+            let seen = unseen(&order, None);
+            let broken = Broken { why: not_ready.why, told, after: After::NothingFrozen, seen };
             let decision = decide_not_held(&order, &action.class, job.window, &broken.why, ctx.now());
             return not_held(ctx, job, action, decision, broken).await;
         }
@@ -104,7 +105,8 @@ async fn hold<C: Cloud>(
             told.extend(post_steps(ctx, &leave(entered).await));
             let after = after(&job, record, failed.left_frozen);
             let decision = decide_not_held(&order, &action.class, job.window, &failed.why, ctx.now());
-            not_held(ctx, job, action, decision, Broken { why: failed.why, told, after }).await
+            let broken = Broken { why: failed.why, told, after, seen: unseen(&order, failed.stall) };
+            not_held(ctx, job, action, decision, broken).await
         }
     }
 }
@@ -114,6 +116,13 @@ struct Broken {
     why: String,
     told: Vec<Told>,
     after: After,
+    seen: HoldSeen,
+}
+
+/// What there is to be seen of a hold that did not come about.
+fn unseen(order: &HoldOrder, stall: Option<SignedDuration>) -> HoldSeen {
+    let (freeze, application) = (order.freeze.name.clone(), order.freeze.application);
+    HoldSeen { freeze, application, outcome: HoldOutcome::NotHeld, stall, locked: None }
 }
 
 /// How things stand when a hold is over.
@@ -177,6 +186,7 @@ async fn not_held<C: Cloud>(
     broken: Broken,
 ) -> Result<Job, LedgerError> {
     let now = ctx.now();
+    ctx.witness.held(&broken.seen);
     let mut told = broken.told;
     told.push((JobEvent::NotHeld { reason: broken.why }, now));
     match &decision {
@@ -205,6 +215,7 @@ async fn finish<C: Cloud>(
     captured: Captured,
     entered: Entered,
 ) -> Result<Job, LedgerError> {
+    ctx.witness.held(&captured.seen);
     let after = after(&job, record, captured.left_frozen);
     let event = match captured.answer {
         Answer::Image(answer) => judge_request(&job, answer, ctx.now()),

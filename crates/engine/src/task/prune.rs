@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::{EngineError, Told};
 use crate::prune::{PrunePreview, PruneScope, look};
 use crate::report::{Pruned, Report};
+use crate::witness::PruneSeen;
 
 /// The jobs that are summed up in one transaction, and in one prune.
 const SUMMARISED_PER_COMMIT: usize = 200;
@@ -59,6 +60,9 @@ async fn record<C: Cloud>(
         }
         let pruned_to = pruned_to(action, &preview);
         return Ok(Pruned { failed, pruned_to, ..Pruned::default() });
+    }
+    if action.policy.is_none() {
+        ctx.witness.pruned(PruneSeen::of(&preview.plan, preview.account_ids.keys().cloned().collect()));
     }
     let record = prune_record(ctx, action, &preview);
     let recorded = ctx.ledger.record_prune(&record).await?;

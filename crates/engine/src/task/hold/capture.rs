@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amikeep_cloud::{Action, Cloud, CloudError, CloudErrorKind, SeenSnapshot, SnapshotsRequest};
-use amikeep_domain::freeze::{Application, CaptureBy, Freeze, Held, LeftFrozen, Proof};
+use amikeep_domain::freeze::{Application, CaptureBy, Freeze, Held, HoldOutcome, HoldSeen, LeftFrozen, Proof};
 use amikeep_domain::id::{ImageId, JobId, SnapshotId, VolumeId};
 use amikeep_domain::job::HoldStep;
 use amikeep_domain::plan::RequestAction;
 use amikeep_domain::tags;
 use amikeep_hold::Moment;
 use amikeep_hold::apps::{Locked, Prepared};
+use jiff::SignedDuration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -73,6 +74,7 @@ pub(super) struct Captured {
     pub(super) held: Held,
     pub(super) steps: Vec<Told>,
     pub(super) left_frozen: Vec<LeftFrozen>,
+    pub(super) seen: HoldSeen,
 }
 
 /// Nothing was sent, and everything is thawed.
@@ -80,16 +82,18 @@ pub(super) struct Failed {
     pub(super) why: String,
     pub(super) steps: Vec<Told>,
     pub(super) left_frozen: Vec<LeftFrozen>,
+    /// For how long writes can have stood still all the same.
+    pub(super) stall: Option<SignedDuration>,
 }
 
 impl Failed {
     fn before_freeze(why: String, steps: Vec<Told>) -> Self {
-        Self { why, steps, left_frozen: Vec::new() }
+        Self { why, steps, left_frozen: Vec::new(), stall: None }
     }
 
     fn after(why: String, mut steps: Vec<Told>, end: End) -> Self {
         steps.extend(end.steps);
-        Self { why, steps, left_frozen: end.left_frozen }
+        Self { why, steps, left_frozen: end.left_frozen, stall: end.stall }
     }
 }
 
@@ -164,7 +168,8 @@ pub(super) async fn capture<C: Cloud>(
         locked,
         position,
     };
-    Ok(Captured { answer, held, steps, left_frozen: end.left_frozen })
+    let seen = seen(freeze, &held);
+    Ok(Captured { answer, held, steps, left_frozen: end.left_frozen, seen })
 }
 
 /// What EC2 is asked for, and what is left of the budget for that.
@@ -264,6 +269,12 @@ async fn by_snapshots<C: Cloud>(
 
 fn words<T>(answer: &Result<T, CloudError>, of: impl Fn(&T) -> String) -> String {
     answer.as_ref().map_or_else(|error| format!("{}: {}", error.code, error.message), of)
+}
+
+fn seen(freeze: &Freeze, held: &Held) -> HoldSeen {
+    let outcome = if held.proof == Proof::Proved { HoldOutcome::Proved } else { HoldOutcome::Unproved };
+    let (freeze, application) = (freeze.name.clone(), freeze.application);
+    HoldSeen { freeze, application, outcome, stall: held.stall, locked: held.locked }
 }
 
 /// The first doubt is the cause of the others as a rule.
