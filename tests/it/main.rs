@@ -27,3 +27,4 @@ mod restore;
 mod simulated;
 mod site;
 mod socket;
+mod web;

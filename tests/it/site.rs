@@ -99,8 +99,11 @@ impl Site {
 
     /// The same with further lines about the daemon.
     pub(crate) fn configure_with(&self, daemon: &str, policies: &str) {
+        // Tests run beside each other, and one address is for one of them.
+        let silent = if daemon.contains("listen") { "" } else { "listen = \"\"\n" };
         self.write_config(&format!(
-            "[daemon]\nowner = \"e2e\"\ndatabase = \"{}\"\nshutdown_grace = \"20s\"\n{daemon}\n[accounts.default]\nregion = \"{REGION}\"\n\
+            "[daemon]\nowner = \"e2e\"\ndatabase = \"{}\"\nshutdown_grace = \"20s\"\n{silent}{daemon}\n\
+             [accounts.default]\nregion = \"{REGION}\"\n\
              endpoint_url = \"{}\"\nvisibility_lag = \"2s\"\n\n{policies}",
             self.database().display(),
             self.server.url(),

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use amikeep_cloud::{Action, Paced, Pacers};
-use amikeep_cloud_aws::{AwsAccount, AwsCloud};
+use amikeep_cloud_aws::{AwsAccount, AwsCloud, Calls};
 use amikeep_config::{Account, Config};
 use amikeep_domain::id::{AccountId, AccountName, Owner, Region};
 use amikeep_domain::plan::Scope;
@@ -37,19 +37,51 @@ pub(crate) fn pacers() -> Arc<Pacers<SteadyTimer>> {
     Pacers::new(SteadyTimer::start())
 }
 
-/// Makes the connections of every account ready. An account that cannot be used as it is written is logged and left
-/// out; the others must not wait for somebody to mend it.
-pub(crate) async fn connect(config: &Config, pacers: &Arc<Pacers<SteadyTimer>>) -> Clouds {
-    let mut clouds = Clouds::new();
-    for account in config.accounts.values() {
-        match AwsCloud::connect(aws_account(account, &config.daemon.owner)).await {
-            Ok(cloud) => {
-                clouds.insert(account.name.clone(), Arc::new(pacers.pace(cloud, account.region.clone())));
-            }
-            Err(error) => error!(account = %account.name, "account {} cannot be used: {error}", account.name),
-        }
+/// What a process knows of AWS for as long as it lives, whatever connections it makes.
+#[derive(Debug)]
+pub(crate) struct Aws {
+    /// EC2's request limits.
+    pub(crate) pacers: Arc<Pacers<SteadyTimer>>,
+    /// The requests that were sent, by the name of the account.
+    calls: Mutex<BTreeMap<AccountName, Calls>>,
+}
+
+impl Aws {
+    /// Nothing yet but what the pacers know.
+    pub(crate) fn new(pacers: Arc<Pacers<SteadyTimer>>) -> Self {
+        Self { pacers, calls: Mutex::default() }
     }
-    clouds
+
+    /// The requests that were sent, by the name of the account.
+    pub(crate) fn calls(&self) -> BTreeMap<AccountName, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn calls_of(&self, account: &AccountName) -> Calls {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(account.clone()).or_default().clone()
+    }
+
+    /// Makes the connections of every account ready. An account that cannot be used as it is written is logged and left
+    /// out; the others must not wait for somebody to mend it.
+    pub(crate) async fn connect(&self, config: &Config) -> Clouds {
+        let mut clouds = Clouds::new();
+        for account in config.accounts.values() {
+            let calls = self.calls_of(&account.name);
+            let connecting = AwsCloud::connect_counted(aws_account(account, &config.daemon.owner), calls);
+            match Box::pin(connecting).await {
+                Ok(cloud) => {
+                    clouds.insert(account.name.clone(), Arc::new(self.pacers.pace(cloud, account.region.clone())));
+                }
+                Err(error) => error!(account = %account.name, "account {} cannot be used: {error}", account.name),
+            }
+        }
+        clouds
+    }
+}
+
+/// The connections of a command, which makes them once.
+pub(crate) async fn connect(config: &Config, pacers: &Arc<Pacers<SteadyTimer>>) -> Clouds {
+    Aws::new(Arc::clone(pacers)).connect(config).await
 }
 
 /// What the adapter needs to know of an account.

@@ -58,10 +58,12 @@ pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Conf
 }
 
 fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon> {
-    if let Some(Located { value: Listen::On(_), at }) = keys.listen.given() {
+    if let Some(Located { value: Listen::On(address), at }) = keys.listen.given()
+        && !address.ip().is_loopback()
+    {
         findings
-            .warn(at, "the status page is not part of this version, so nothing will listen")
-            .suggest("leave the key out until it is");
+            .warn(at, "nobody is asked who they are: whoever reaches this address reads names of policies and accounts")
+            .suggest("let a firewall allow who may, or listen at 127.0.0.1");
     }
     Some(Daemon {
         owner: keys.owner.get()?.clone(),

@@ -51,7 +51,7 @@ section! {
         owner: Owner, Required("\"prod-fra\"");
         /// The file of the ledger (`SQLite`), created with mode 0600.
         database: AbsolutePath, Or("\"/var/lib/amikeep/amikeep.db\"");
-        /// The address of the status page, `/metrics` and `/healthz`; `""` switches them off.
+        /// The address of `/metrics` and `/healthz`; `""` switches them off.
         listen: Listen, Or("\"127.0.0.1:8484\"");
         /// The socket at which the daemon answers users who may not read the ledger; `""` switches it off.
         socket: SocketPath, Optional;

@@ -19,7 +19,7 @@ const ROOMS: &[Room] = &[
     Room { name: "hold", may_use: &["domain", "cloud"] },
     Room { name: "engine", may_use: &["domain", "ledger", "cloud", "hold"] },
     Room { name: "view", may_use: &["domain", "ledger"] },
-    Room { name: "web", may_use: &["view"] },
+    Room { name: "web", may_use: &["domain", "ledger", "view"] },
     Room {
         name: "amikeep",
         may_use: &["domain", "config", "ledger", "cloud", "cloud-aws", "hold", "engine", "view", "web", "ec2-sim"],

@@ -6,14 +6,16 @@
 mod limits;
 mod reload;
 mod signals;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use amikeep_config::{Config, Loaded};
+use amikeep_config::{Config, Daemon, Loaded};
 use amikeep_domain::plan::Scope;
-use amikeep_engine::{Beat, Control, Doorbell, EngineError, Handle};
+use amikeep_engine::{Beat, Control, Doorbell, Engine, EngineError, Handle};
 use amikeep_ledger::{EngineLock, LastStop, Ledger, LockError};
+use amikeep_web::Board;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -24,12 +26,13 @@ use crate::ask::server::{Answerer, Serving};
 use crate::cli::DaemonArgs;
 use crate::commands::daemon::reload::{Reloads, Status};
 use crate::commands::daemon::signals::{Signal, Signals};
+use crate::commands::daemon::web::Web;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Told};
 use crate::logging::{self, Purpose};
 use crate::progress::Bars;
 use crate::systemd::Systemd;
-use crate::wiring::{self, Clouds, Connection, DAEMON_COMMAND};
+use crate::wiring::{self, Aws, Clouds, Connection, DAEMON_COMMAND};
 
 /// How often a lock that a command holds is tried again.
 const LOCK_RETRY_EVERY: Duration = Duration::from_millis(500);
@@ -172,30 +175,34 @@ async fn serve(
     signals: &mut Signals,
 ) -> anyhow::Result<Exit> {
     let pacers = wiring::pacers();
-    let clouds = wiring::connect(&config, &pacers).await;
+    let aws = Arc::new(Aws::new(Arc::clone(&pacers)));
+    let clouds = aws.connect(&config).await;
     let engine = wiring::start_engine(&config, ledger.clone(), clouds.clone(), Scope::Everything).await?;
     wiring::recall_requests(&pacers, &engine, ctx.now());
     let engine = engine.keeping_ledger_backups(config.daemon.ledger_backups);
+    let mut web = web(&config, &engine, &aws, clouds.clone());
+    let engine = engine.watched_by(web.witness());
+    web.listen(config.daemon.listen).await;
     let (control, receiver) = mpsc::channel(1);
-    let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config)));
+    let (shutdown, status) = (CancellationToken::new(), Arc::new(Status::new(&config, web.silence())));
     let serving = answer_others(ctx, &config).await;
     let handle = Handle {
         doorbell: Doorbell::new(),
         control: receiver,
         shutdown: shutdown.clone(),
         grace: config.daemon.shutdown_grace.unsigned_abs(),
-        beat: beat(Arc::clone(systemd), Arc::clone(&status)),
+        beat: beat(Arc::clone(systemd), Arc::clone(&status), web.board()),
     };
     let mut engine_task = JoinSet::new();
     engine_task.spawn(engine.run(handle));
-    let mut reloads = Reloads::new(ctx.config_path.clone(), config, Arc::clone(&status), Arc::clone(&pacers));
+    let mut reloads = Reloads::new(ctx.config_path.clone(), config, Arc::clone(&status), aws);
     let mut limits = read_limits(clouds);
     loop {
         tokio::select! {
             ended = engine_task.join_next() => return ended_early(ended),
             signal = signals.next() => match signal {
                 Signal::Reload => {
-                    if let Some(clouds) = reload(&mut reloads, &control, systemd, &status).await {
+                    if let Some(clouds) = reload(&mut reloads, &control, systemd, &status, &mut web).await {
                         limits = read_limits(clouds);
                     }
                 }
@@ -210,7 +217,13 @@ async fn serve(
     if let Some(serving) = serving {
         serving.end().await;
     }
+    web.stop().await;
     ended
+}
+
+fn web(config: &Config, engine: &Engine<Connection>, aws: &Arc<Aws>, clouds: Clouds) -> Web {
+    let Daemon { owner, database, .. } = &config.daemon;
+    Web::new(owner.clone(), Arc::clone(engine.policy_set()), Arc::clone(aws), clouds, database)
 }
 
 /// Beside the engine, which waits for it in nothing. It ends when the set is dropped.
@@ -247,8 +260,11 @@ fn tell_no_answers(error: &dyn std::error::Error) {
     warn!("commands need the right to read the ledger, since there is no socket for them: {error}{cause}");
 }
 
-fn beat(systemd: Arc<Systemd>, status: Arc<Status>) -> Box<dyn Fn(Beat) + Send + Sync> {
-    Box::new(move |beat| systemd.beat(&status.text(&beat)))
+fn beat(systemd: Arc<Systemd>, status: Arc<Status>, board: Arc<Board>) -> Box<dyn Fn(Beat) + Send + Sync> {
+    Box::new(move |beat| {
+        board.beat(web::stand(&beat));
+        systemd.beat(&status.text(&beat));
+    })
 }
 
 /// The engine ends by itself only when something is broken.
@@ -266,10 +282,17 @@ async fn reload(
     control: &mpsc::Sender<Control<Connection>>,
     systemd: &Systemd,
     status: &Status,
+    web: &mut Web,
 ) -> Option<Clouds> {
     Systemd::reloading();
     let replaced = reloads.read().await;
     let clouds = replaced.as_ref().map(|Control::Replace { clouds, .. }| clouds.clone());
+    match &replaced {
+        Some(Control::Replace { policy_set, clouds }) => {
+            web.reloaded(Arc::clone(policy_set), clouds.clone(), reloads.listen()).await;
+        }
+        None => web.reload_failed(),
+    }
     if let Some(replace) = replaced {
         // The engine takes it in at its next turn; if it has ended, the next turn of this loop sees that.
         drop(control.send(replace).await);

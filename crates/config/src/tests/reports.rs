@@ -1459,13 +1459,13 @@ fn what_is_accepted_and_doubtful_is_a_warning() {
           |
           = help: add [policies.NAME]; config/minimal.toml of the source tree shows the smallest one
 
-        warning: daemon.listen: the status page is not part of this version, so nothing will listen
+        warning: daemon.listen: nobody is asked who they are: whoever reaches this address reads names of policies and accounts
          --> amikeep.toml:3:10
           |
         3 | listen = "0.0.0.0:80"
           |          ^^^^^^^^^^^^
           |
-          = help: leave the key out until it is
+          = help: let a firewall allow who may, or listen at 127.0.0.1
     "#]],
     );
     check(

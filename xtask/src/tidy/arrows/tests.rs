@@ -36,8 +36,8 @@ fn an_arrow_against_the_table_is_found_at_its_line() {
         ["2: `domain` depends on `amikeep-cloud`"]
     );
     assert_eq!(
-        findings("web", "[dependencies]\namikeep-ledger.workspace = true"),
-        ["2: `web` depends on `amikeep-ledger`"]
+        findings("web", "[dependencies]\namikeep-engine.workspace = true"),
+        ["2: `web` depends on `amikeep-engine`"]
     );
     assert_eq!(findings("view", "[dependencies]\namikeep.workspace = true"), ["2: `view` depends on `amikeep`"]);
 }

@@ -1,32 +1,33 @@
 //! Reading the configuration again on SIGHUP, and the line that tells how that went.
 //!
 //! A file with a mistake leaves everything as it is. The keys of `[daemon]` are the ones that a running process cannot
-//! change, so a change of them is told and waits for a restart; it must never be half in force.
+//! change, all but `listen`, so a change of them is told and waits for a restart; it must never be half in force.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amikeep_cloud::Pacers;
-use amikeep_config::{Config, Daemon, Loaded, Report};
-use amikeep_engine::{Beat, Control, SteadyTimer};
+use amikeep_config::{Config, Daemon, Listen, Loaded, Report};
+use amikeep_engine::{Beat, Control};
 use tracing::{error, info, warn};
 
-use crate::wiring::{self, Connection};
+use crate::commands::daemon::web::Silence;
+use crate::wiring::{Aws, Connection};
 
 /// What the daemon says of itself in one line.
 #[derive(Debug)]
 pub(super) struct Status {
     policies: AtomicUsize,
     failed_reloads: AtomicUsize,
+    silence: Arc<Silence>,
     last: Mutex<String>,
 }
 
 impl Status {
-    /// Of a daemon that starts with this configuration.
-    pub(super) fn new(config: &Config) -> Self {
+    /// Of a daemon that starts with this configuration, and shows figures if there is no reason for silence.
+    pub(super) fn new(config: &Config, silence: Arc<Silence>) -> Self {
         let policies = AtomicUsize::new(config.policy_set.policies.len());
-        Self { policies, failed_reloads: AtomicUsize::new(0), last: Mutex::new("starting".to_owned()) }
+        Self { policies, failed_reloads: AtomicUsize::new(0), silence, last: Mutex::new("starting".to_owned()) }
     }
 
     /// The line. What is as it should be is left out; what keeps everything from being done comes first.
@@ -37,6 +38,9 @@ impl Status {
         let odd = odd.into_iter().filter(|(_, count)| 0 < *count);
         parts.extend(odd.map(|(what, count)| format!("{what}: {count}")));
         let mut text = parts.join(", ");
+        if let Some(why) = self.silence.why() {
+            text = format!("{text}; THERE ARE NO METRICS: {why}");
+        }
         if let Some(trouble) = &beat.trouble {
             text = format!("NOTHING IS BACKED UP: {trouble}; {text}");
         }
@@ -65,14 +69,19 @@ pub(super) struct Reloads {
     path: PathBuf,
     running: Config,
     status: Arc<Status>,
-    /// They outlive every configuration: what was sent under the last one was taken from the same limits.
-    pacers: Arc<Pacers<SteadyTimer>>,
+    /// It outlives every configuration: what was sent under the last one was taken from the same limits.
+    aws: Arc<Aws>,
 }
 
 impl Reloads {
     /// For a daemon that started with `running`.
-    pub(super) fn new(path: PathBuf, running: Config, status: Arc<Status>, pacers: Arc<Pacers<SteadyTimer>>) -> Self {
-        Self { path, running, status, pacers }
+    pub(super) fn new(path: PathBuf, running: Config, status: Arc<Status>, aws: Arc<Aws>) -> Self {
+        Self { path, running, status, aws }
+    }
+
+    /// Where figures are to be shown.
+    pub(super) fn listen(&self) -> Listen {
+        self.running.daemon.listen
     }
 
     /// Reads the file. `None` if it is wrong; that is logged and counted, and nothing changes.
@@ -97,7 +106,7 @@ impl Reloads {
         let policies = self.running.policy_set.policies.len();
         self.status.policies.store(policies, Ordering::SeqCst);
         info!(policies, "the configuration was reloaded, policies in force: {policies}");
-        let clouds = wiring::connect(&self.running, &self.pacers).await;
+        let clouds = self.aws.connect(&self.running).await;
         Some(Control::Replace { policy_set: Arc::new(self.running.policy_set.clone()), clouds })
     }
 }
@@ -115,7 +124,6 @@ fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
         ("owner", running.owner != new.owner),
         ("database", running.database != new.database),
         ("socket", running.socket != new.socket),
-        ("listen", running.listen != new.listen),
         ("max_concurrent_jobs", running.max_concurrent_jobs != new.max_concurrent_jobs),
         ("shutdown_grace", running.shutdown_grace != new.shutdown_grace),
         ("ledger_backups", running.ledger_backups != new.ledger_backups),
@@ -123,17 +131,18 @@ fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
     changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
 }
 
-/// The new configuration with the `[daemon]` that runs. The owner is part of the names by which images are found again,
-/// so it must not change under jobs that are under way.
+/// The new configuration with the `[daemon]` that runs, but for the address that it listens at. The owner is part of the
+/// names by which images are found again, so it must not change under jobs that are under way.
 fn keep_daemon(mut config: Config, running: &Daemon) -> Config {
     config.policy_set.owner = running.owner.clone();
-    config.daemon = running.clone();
+    config.daemon = Daemon { listen: config.daemon.listen, ..running.clone() };
     config
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wiring;
 
     fn file(owner: &str, policy: &str) -> String {
         format!(
@@ -161,8 +170,8 @@ mod tests {
 
     fn reloads(dir: &tempfile::TempDir) -> Reloads {
         let running = config("first", "one");
-        let status = Arc::new(Status::new(&running));
-        Reloads::new(dir.path().join("amikeep.toml"), running, status, wiring::pacers())
+        let status = Arc::new(Status::new(&running, Arc::default()));
+        Reloads::new(dir.path().join("amikeep.toml"), running, status, Arc::new(Aws::new(wiring::pacers())))
     }
 
     #[tokio::test]
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_ledger_that_fails_comes_first_in_the_line() {
-        let status = Status::new(&config("first", "one"));
+        let status = Status::new(&config("first", "one"), Arc::default());
         let trouble = Some("the disk that holds the ledger is full: free some space".to_owned());
         let ledger_backup = Some("it is full".to_owned());
         assert_eq!(
@@ -205,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_may_be_frozen_comes_first_in_the_line() {
-        let status = Status::new(&config("first", "one"));
+        let status = Status::new(&config("first", "one"), Arc::default());
         let left = ["job 1: a may still be frozen: run `x`", "job 2: b"].map(str::to_owned);
         let text = |left: &[String]| status.text(&Beat { left_frozen: left.to_vec(), ..Beat::default() });
         assert_eq!(
