@@ -51,7 +51,7 @@ pub enum Application {
     Mysql(MysqlLock),
     /// PostgreSQL, at `postgresql://user:password@host/database`; `?host=/run/postgresql` is its socket.
     Postgresql,
-    /// Redis, at `redis://user:password@host:port` or `unix://user:password@/path/of/socket`.
+    /// Redis, at `redis://user:password@host:port`, `rediss://` with TLS, or `unix://user:password@/path/of/socket`.
     Redis,
 }
 

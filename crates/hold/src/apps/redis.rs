@@ -11,6 +11,7 @@
 //! Redis 6.2 or later is needed, where a pause can be of writes alone and can be ended.
 
 mod resp;
+mod tls;
 mod url;
 
 use std::io::{self, BufRead};

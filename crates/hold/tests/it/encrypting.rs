@@ -8,6 +8,7 @@ use crate::bench::{PATIENCE, alone};
 use crate::certificates::Certificates;
 use crate::server::mariadb::MariaDb;
 use crate::server::postgresql::Postgres;
+use crate::server::redis::Redis;
 use crate::server::{free_port, place};
 
 const LIMITS: LockLimits = LockLimits { wait: PATIENCE, hold: PATIENCE };
@@ -94,4 +95,41 @@ fn postgresql_is_held_over_tls_if_the_authority_that_is_named_made_its_certifica
     is_refused(&ask("localhost", by("require", &other)), "UnknownIssuer");
     is_refused(&ask("127.0.0.1", by("verify-full", &own)), "not valid for name");
     is_refused(&ask("127.0.0.1", "sslmode=disable".to_owned()), "no pg_hba.conf entry");
+}
+
+/// Redis asks for a certificate of amikeep's own unless it is told not to.
+#[test]
+fn redis_is_held_over_tls_by_a_known_authority_and_with_a_certificate_of_our_own() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let own = Certificates::made_in(&place.path().join("own"), "root");
+    let other = Certificates::made_in(&place.path().join("other"), "root");
+    let port = free_port();
+    let options = format!(
+        "--appendonly yes --bind 127.0.0.1 --tls-port {port} --tls-cert-file {} --tls-key-file {} --tls-ca-cert-file {}",
+        own.certificate.display(),
+        own.key.display(),
+        own.authority.display()
+    );
+    let server = Redis::on(place.path(), place.path(), "first", &options).unwrap();
+    server.ask("ACL SETUSER amikeep on >PASSWORD +@all");
+    let ask = |host: &str, query: String| {
+        hold(Application::Redis, format!("rediss://amikeep:PASSWORD@{host}:{port}/?{query}"))
+    };
+    let by = |authority: &Certificates, own: &Certificates| {
+        let (ca, certificate, key) = (&authority.authority, &own.certificate, &own.key);
+        format!("ssl_ca_certs={}&ssl_certfile={}&ssl_keyfile={}", ca.display(), certificate.display(), key.display())
+    };
+    ask("localhost", by(&own, &own)).unwrap();
+    is_refused(&ask("localhost", by(&other, &own)), "UnknownIssuer");
+    is_refused(&ask("127.0.0.1", by(&own, &own)), "not valid for name");
+    is_refused(&ask("localhost", format!("ssl_ca_certs={}", own.authority.display())), "CertificateRequired");
+    is_refused(&ask("localhost", "ssl_ca_certs=/not/there".to_owned()), "ssl_ca_certs");
+    is_refused(&ask("localhost", by(&own, &other)), "alert");
+    server.ask("CONFIG SET tls-auth-clients no");
+    ask("localhost", format!("ssl_ca_certs={}", own.authority.display())).unwrap();
+    // The authorities that the host knows have not made this one.
+    is_refused(&ask("localhost", String::new()), "UnknownIssuer");
+    let plain = hold(Application::Redis, format!("redis://amikeep:PASSWORD@127.0.0.1:{port}"));
+    is_refused(&plain, "");
 }

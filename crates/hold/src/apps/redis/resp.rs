@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::apps::AppError;
+use crate::apps::redis::tls::{self, TlsStream};
 use crate::apps::redis::url::{Place, RedisAddress};
 
 /// INFO is a few kilobytes; it has a line for each database.
@@ -34,6 +35,7 @@ pub(super) enum Reply {
 #[derive(Debug)]
 enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream>),
     Unix(UnixStream),
 }
 
@@ -41,6 +43,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
         }
     }
@@ -49,10 +52,8 @@ impl Read for Stream {
 impl Stream {
     fn limit(&self, limit: Duration) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(Some(limit))?;
-                stream.set_write_timeout(Some(limit))
-            }
+            Self::Tcp(stream) => limit_tcp(stream, limit),
+            Self::Tls(stream) => limit_tcp(&stream.sock, limit),
             Self::Unix(stream) => {
                 stream.set_read_timeout(Some(limit))?;
                 stream.set_write_timeout(Some(limit))
@@ -63,6 +64,7 @@ impl Stream {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
             Self::Unix(stream) => stream.write_all(bytes),
         }
     }
@@ -79,8 +81,20 @@ pub(super) struct Connection {
 impl Connection {
     /// `limit` is for connecting, and for each wait for a part of an answer.
     pub(super) fn open(address: &RedisAddress, limit: Duration) -> Result<Self, AppError> {
-        let stream = connect(address, limit);
-        let stream = stream.map_err(|source| AppError::Connection { doing: "connect to Redis", source })?;
+        let failed = |source| AppError::Connection { doing: "connect to Redis", source };
+        let stream = match &address.place {
+            Place::Unix(path) => UnixStream::connect(path).map(Stream::Unix).map_err(failed)?,
+            Place::Tcp { host, port } => Stream::Tcp(connect(host, *port, limit).map_err(failed)?),
+            Place::Tls { host, port, files } => {
+                let settings = tls::settings(files)?;
+                let stream = connect(host, *port, limit).and_then(|stream| {
+                    limit_tcp(&stream, limit)?;
+                    tls::greet(settings, host, stream)
+                });
+                Stream::Tls(Box::new(stream.map_err(failed)?))
+            }
+        };
+        stream.limit(limit).map_err(failed)?;
         Ok(Self { stream: BufReader::new(stream), is_broken: false })
     }
 
@@ -101,29 +115,23 @@ impl Connection {
     }
 }
 
-fn connect(address: &RedisAddress, limit: Duration) -> io::Result<Stream> {
-    match &address.place {
-        Place::Unix(path) => {
-            let stream = Stream::Unix(UnixStream::connect(path)?);
-            stream.limit(limit)?;
-            Ok(stream)
-        }
-        Place::Tcp { host, port } => {
-            let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-            for place in std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), *port))? {
-                match TcpStream::connect_timeout(&place, limit) {
-                    Ok(stream) => {
-                        stream.set_nodelay(true)?;
-                        let stream = Stream::Tcp(stream);
-                        stream.limit(limit)?;
-                        return Ok(stream);
-                    }
-                    Err(error) => last = error,
-                }
+fn limit_tcp(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))
+}
+
+fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+    for place in std::net::ToSocketAddrs::to_socket_addrs(&(host, port))? {
+        match TcpStream::connect_timeout(&place, limit) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
             }
-            Err(last)
+            Err(error) => last = error,
         }
     }
+    Err(last)
 }
 
 /// Words with their lengths, so that no word can be taken for a command.

@@ -1,10 +1,13 @@
-//! Where a Redis is, and as whom to speak to it: `redis://user:password@host:port` or `unix://user:password@/path`.
+//! Where a Redis is, and as whom to speak to it: `redis://user:password@host:port`, `unix://user:password@/path`, or
+//! `rediss://` with TLS, and the files for that under the names that redis-py reads in such an address: `ssl_ca_certs`,
+//! `ssl_certfile` and `ssl_keyfile`.
 //!
 //! It owns the form of the address. Its errors must never quote it, since it holds a password.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::apps::redis::tls::TlsFiles;
 use crate::apps::secret;
 use crate::apps::{AppError, Secret};
 
@@ -22,6 +25,7 @@ pub(crate) struct RedisAddress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp { host: String, port: u16 },
+    Tls { host: String, port: u16, files: TlsFiles },
     Unix(PathBuf),
 }
 
@@ -29,7 +33,7 @@ impl RedisAddress {
     /// None for a socket.
     pub(super) fn host(&self) -> Option<String> {
         match &self.place {
-            Place::Tcp { host, .. } => Some(host.clone()),
+            Place::Tcp { host, .. } | Place::Tls { host, .. } => Some(host.clone()),
             Place::Unix(_) => None,
         }
     }
@@ -46,11 +50,15 @@ impl FromStr for RedisAddress {
             None => ("", rest),
         };
         let place = match scheme {
-            "redis" => tcp(place)?,
+            "redis" => tcp(place).map(|(host, port)| Place::Tcp { host, port })?,
+            "rediss" => {
+                let (place, query) = place.split_once('?').unwrap_or((place, ""));
+                let (host, port) = tcp(place)?;
+                Place::Tls { host, port, files: files(query)? }
+            }
             "unix" if place.starts_with('/') => Place::Unix(decode(place)?.into()),
             "unix" => return Err(wrong("the path of the socket must begin with `/`")),
-            "rediss" => return Err(wrong("connections with TLS are not built; use the local socket")),
-            _ => return Err(wrong("it must begin with `redis://` or `unix://`")),
+            _ => return Err(wrong("it must begin with `redis://`, `rediss://` or `unix://`")),
         };
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let given = |text: &str| if text.is_empty() { Ok(None) } else { decode(text).map(Some) };
@@ -62,7 +70,30 @@ impl FromStr for RedisAddress {
     }
 }
 
-fn tcp(place: &str) -> Result<Place, AppError> {
+/// The files of TLS. What is not one of them is refused: it may ask for less than is done.
+fn files(query: &str) -> Result<TlsFiles, AppError> {
+    let wrong = |why| Err(AppError::Address { why });
+    let (mut files, mut certificate, mut key) = (TlsFiles::default(), None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let path = PathBuf::from(decode(value)?);
+        match name {
+            _ if !path.is_absolute() => return wrong("a file of TLS must be an absolute path"),
+            "ssl_ca_certs" => files.authority = Some(path),
+            "ssl_certfile" => certificate = Some(path),
+            "ssl_keyfile" => key = Some(path),
+            _ => return wrong("beside its host it may name `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` alone"),
+        }
+    }
+    files.own = match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        _ => return wrong("`ssl_certfile` and `ssl_keyfile` go together"),
+    };
+    Ok(files)
+}
+
+fn tcp(place: &str) -> Result<(String, u16), AppError> {
     let wrong = |why| AppError::Address { why };
     let place = place.strip_suffix('/').unwrap_or(place);
     let (host, port) = match place.rsplit_once(':') {
@@ -74,7 +105,7 @@ fn tcp(place: &str) -> Result<Place, AppError> {
     if host.is_empty() || host.contains('/') {
         return Err(wrong("it names no host, or more than that"));
     }
-    Ok(Place::Tcp { host: host.to_owned(), port })
+    Ok((host.to_owned(), port))
 }
 
 fn decode(text: &str) -> Result<String, AppError> {
@@ -107,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn an_address_with_tls_names_its_files() {
+        let tls = |host: &str, port, files| Place::Tls { host: host.into(), port, files };
+        assert_eq!(read("rediss://:p@db.internal").place, tls("db.internal", 6379, TlsFiles::default()));
+        let authority = Some("/etc/a ca.pem".into());
+        let files = TlsFiles { authority: authority.clone(), own: None };
+        assert_eq!(read("rediss://[::1]:7000/?ssl_ca_certs=/etc/a%20ca.pem").place, tls("::1", 7000, files));
+        let own = Some(("/c".into(), "/k".into()));
+        let query = "ssl_certfile=/c&ssl_ca_certs=/etc/a%20ca.pem&ssl_keyfile=/k";
+        assert_eq!(read(&format!("rediss://h?{query}")).place, tls("h", 6379, TlsFiles { authority, own }));
+    }
+
+    #[test]
     fn a_wrong_address_is_refused_and_never_quoted() {
         for text in [
             "hunter2",
@@ -117,7 +160,11 @@ mod tests {
             "unix://hunter2",
             "redis://:%zzhunter2@h",
             "redis://:%+fhunter2@h",
-            "rediss://:hunter2@h",
+            "rediss://:hunter2@h?ssl_cert_reqs=none",
+            "rediss://:hunter2@h?ssl_ca_certs=",
+            "rediss://:hunter2@h?ssl_certfile=/a",
+            "rediss://:hunter2@h?ssl_keyfile=a/b",
+            "rediss://:hunter2@?ssl_ca_certs=/a",
             "redis://:hunter2@h/1",
         ] {
             let error = text.parse::<RedisAddress>().unwrap_err().to_string();
