@@ -21,6 +21,7 @@ mod nights;
 mod notify;
 mod pause;
 mod prune;
+mod rehearsing;
 mod restore;
 #[path = "../simulated/simulated.rs"]
 #[allow(dead_code, reason = "the engine's own tests use the rest of it")]

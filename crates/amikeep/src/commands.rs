@@ -1,6 +1,7 @@
 //! One module per command: it reads what it needs, asks the functions that decide, and prints what `view` makes of it.
 
 pub(crate) mod backup;
+mod capture;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod daemon;

@@ -3,6 +3,8 @@
 //! `CreateImage` carries all of this over by itself. Where an image is made in two steps it is read before anything is held
 //! still and kept with the intent, so that the image is what the instance was then, whatever becomes of it meanwhile.
 
+use std::fmt;
+
 use crate::id::VolumeId;
 
 /// The `PlatformDetails` of an instance without a licence ("AMI billing information fields" in the EC2 User Guide).
@@ -59,6 +61,30 @@ impl ImageAttributes {
         }
         None
     }
+
+    /// What an image registered with these has of the instance, by name and in EC2's own words, for people. The variables
+    /// of its UEFI are told to be there, and not shown: they may hold keys.
+    pub fn carried(&self) -> Vec<(&'static str, String)> {
+        let volumes = self.volumes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let stores = self.instance_store.iter().map(|it| format!("{} {}", it.device, it.virtual_name));
+        let carried = [
+            ("architecture", Some(self.architecture.clone())),
+            ("virtualization", Some(self.virtualization.clone())),
+            ("kernel", self.kernel.clone()),
+            ("ramdisk", self.ramdisk.clone()),
+            ("root_device_name", Some(self.root_device_name.clone())),
+            ("boot_mode", self.boot_mode.clone()),
+            ("tpm_support", self.tpm_support.clone()),
+            ("uefi_data", self.uefi_data.as_ref().map(|_| "its variables".to_owned())),
+            ("ena_support", self.ena_support.then(|| "true".to_owned())),
+            ("sriov_net_support", self.sriov_net_support.clone()),
+            ("imds_support", self.imds_support.clone()),
+            ("volumes", Some(volumes)),
+            ("instance_store", Some(stores.collect::<Vec<_>>().join("; ")).filter(|it| !it.is_empty())),
+            ("platform_details", Some(self.billing.platform_details.clone())),
+        ];
+        carried.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
 }
 
 /// One EBS volume of an image.
@@ -90,6 +116,19 @@ impl VolumeAttributes {
             self.throughput = None;
         }
         self
+    }
+}
+
+impl fmt::Display for VolumeAttributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.device, self.volume_type)?;
+        if let Some(iops) = self.iops {
+            write!(f, ", {iops} IOPS")?;
+        }
+        if let Some(throughput) = self.throughput {
+            write!(f, ", {throughput} MiB/s")?;
+        }
+        f.write_str(if self.delete_on_termination { ", goes with its instance" } else { ", stays" })
     }
 }
 
@@ -216,5 +255,50 @@ mod tests {
         assert_eq!(of("io2"), (true, false));
         assert_eq!(of("gp2"), (false, false));
         assert_eq!(of("st1"), (false, false));
+    }
+
+    #[test]
+    fn what_is_carried_is_told_and_secrets_of_the_firmware_are_not() {
+        let volume = |device: &str, volume_type: &str, iops, throughput| VolumeAttributes {
+            device: device.to_owned(),
+            volume: "vol-0123456789abcdef0".parse().unwrap(),
+            delete_on_termination: device == "/dev/xvda",
+            volume_type: volume_type.to_owned(),
+            iops,
+            throughput,
+        };
+        let attributes = ImageAttributes {
+            architecture: "x86_64".to_owned(),
+            virtualization: "hvm".to_owned(),
+            kernel: None,
+            ramdisk: None,
+            root_device_name: "/dev/xvda".to_owned(),
+            boot_mode: Some("uefi".to_owned()),
+            tpm_support: None,
+            uefi_data: Some("a2V5cw==".to_owned()),
+            ena_support: true,
+            sriov_net_support: None,
+            imds_support: Some("v2.0".to_owned()),
+            volumes: vec![volume("/dev/xvda", "gp3", Some(3000), Some(125)), volume("/dev/sdf", "st1", None, None)],
+            instance_store: vec![InstanceStoreDevice {
+                device: "/dev/sdb".to_owned(),
+                virtual_name: "ephemeral0".to_owned(),
+            }],
+            billing: billing("Linux/UNIX", Some("RunInstances"), &[]),
+        };
+        let told: Vec<String> = attributes.carried().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let want = [
+            "architecture: x86_64",
+            "virtualization: hvm",
+            "root_device_name: /dev/xvda",
+            "boot_mode: uefi",
+            "uefi_data: its variables",
+            "ena_support: true",
+            "imds_support: v2.0",
+            "volumes: /dev/xvda gp3, 3000 IOPS, 125 MiB/s, goes with its instance; /dev/sdf st1, stays",
+            "instance_store: /dev/sdb ephemeral0",
+            "platform_details: Linux/UNIX",
+        ];
+        assert_eq!(told, want);
     }
 }

@@ -17,6 +17,7 @@ use amikeep_domain::policy::PolicySet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::capture::BySnapshots;
 use crate::job::{JobError, Mode};
 use crate::pause::Pause;
 use crate::text::Time;
@@ -58,6 +59,8 @@ pub struct Explanation {
     pub policies: Vec<Answer>,
     /// Policies that nearly match, and what is missing.
     pub near_misses: Vec<NearMiss>,
+    /// Whether it can be imaged by its snapshots, which only EC2 can say; null if no freeze of these policies asks for that.
+    pub capture_by_snapshots: Option<BySnapshots>,
 }
 
 /// The instance as EC2 describes it.
@@ -183,6 +186,7 @@ pub fn explain(inputs: &Inputs<'_>) -> Explanation {
         instance: describe(inputs),
         policies: answer::answers(inputs),
         near_misses: near::near_misses(inputs),
+        capture_by_snapshots: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! is in its cells and how bad it is, and whoever shows it chooses widths and colours. Fields of the JSON types may be
 //! added and never removed.
 
+pub mod capture;
 pub mod check;
 pub mod explain;
 pub mod fire;

@@ -242,7 +242,7 @@ pub(crate) struct HoldArgs {
     #[arg(long, required = true)]
     pub(crate) test: bool,
 
-    /// The instance, for a freeze through Systems Manager
+    /// The instance, for a freeze through Systems Manager and for what an image by its snapshots would carry
     #[arg(long, value_name = "INSTANCE")]
     pub(crate) instance: Option<InstanceId>,
 

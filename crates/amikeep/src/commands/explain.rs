@@ -2,12 +2,17 @@
 
 mod find;
 
-use amikeep_domain::id::InstanceId;
+use amikeep_config::Config;
+use amikeep_domain::class::Consistency;
+use amikeep_domain::freeze::CaptureBy;
+use amikeep_domain::id::{ClassName, InstanceId};
 use amikeep_view as view;
-use amikeep_view::explain::{Answer, Explanation, Inputs};
+use amikeep_view::capture::BySnapshots;
+use amikeep_view::explain::{Answer, Explanation, Found, Inputs};
 
 use crate::ask::{self, KnownQuestion, LastOf};
 use crate::cli::{ExplainArgs, Format};
+use crate::commands::capture::by_snapshots;
 use crate::commands::explain::find::Search;
 use crate::ctx::{Ctx, Records};
 use crate::exit::Exit;
@@ -35,12 +40,27 @@ pub(crate) async fn run(args: &ExplainArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let known = ask::know(ctx, &records, question).await?;
     let (pauses, last_success) = (known.pauses(), known.last_success());
     let inputs = Inputs { policy_set: &config.policy_set, found, last_success: &last_success, pauses: &pauses, now };
-    let explanation = view::explain::explain(&inputs);
+    let mut explanation = view::explain::explain(&inputs);
+    explanation.capture_by_snapshots = capture(&config, found, &explanation).await;
     match ctx.format {
         Format::Json => ctx.output.json(&explanation)?,
         Format::Table => tell(&explanation, ctx)?,
     }
     Ok(Exit::Done)
+}
+
+/// Whether it can be imaged by its snapshots, if a freeze of its policies asks for that.
+async fn capture(config: &Config, found: &Found, explanation: &Explanation) -> Option<BySnapshots> {
+    let set = &config.policy_set;
+    let freeze = |answer: &Answer| {
+        let class = answer.class.as_deref()?.parse::<ClassName>().ok()?;
+        let class = set.classes.get(&class)?;
+        set.freezes.get(class.freeze.as_ref()?).filter(|_| class.consistency == Consistency::Freeze)
+    };
+    let is_asked = explanation.policies.iter().filter_map(freeze).any(|it| it.capture == CaptureBy::Snapshots);
+    let account = found.account_names.first().and_then(|name| config.accounts.get(name)).filter(|_| is_asked)?;
+    // The client of EC2 is large, and rarely asked.
+    Some(Box::pin(by_snapshots(account, &config.daemon.owner, found.instance.id.clone())).await)
 }
 
 fn tell(explanation: &Explanation, ctx: &Ctx) -> anyhow::Result<()> {
@@ -49,6 +69,10 @@ fn tell(explanation: &Explanation, ctx: &Ctx) -> anyhow::Result<()> {
     ctx.output.line(&facts(&view::explain::instance_facts(instance), ctx.width, ctx.color))?;
     for answer in &explanation.policies {
         tell_answer(answer, ctx)?;
+    }
+    if let Some(capture) = &explanation.capture_by_snapshots {
+        ctx.output.line(&format!("\n{}", heading("An image by CreateSnapshots and RegisterImage", ctx.color)))?;
+        ctx.output.line(&facts(&view::capture::facts(capture), ctx.width, ctx.color))?;
     }
     if explanation.policies.is_empty() {
         tell_near_misses(explanation, ctx)?;

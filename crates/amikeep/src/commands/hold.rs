@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use amikeep_cloud_aws::AwsCloud;
-use amikeep_config::Config;
-use amikeep_domain::freeze::Via;
+use amikeep_config::{Account, Config};
+use amikeep_domain::freeze::{CaptureBy, Freeze, Via};
 use amikeep_domain::id::{AccountName, FreezeName};
-use amikeep_engine::{Clock, Rehearsal, SystemClock, command_shell, rehearse};
+use amikeep_engine::{Clock, Host as _, Rehearsal, SystemClock, command_shell, rehearse};
 use amikeep_hold::ssm::Shell;
+use amikeep_view::capture::BySnapshots;
 use serde::Serialize;
 
 use crate::cli::{Format, HoldArgs};
+use crate::commands::capture::by_snapshots;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, UsageError};
 use crate::host::LocalHost;
 use crate::logging::{self, Purpose};
-use crate::output::heading;
+use crate::output::{facts, heading};
 use crate::progress::Bars;
 use crate::wiring;
 
@@ -30,6 +32,8 @@ struct Answer {
     mounts: Vec<Mount>,
     position: serde_json::Map<String, serde_json::Value>,
     steps: Vec<Step>,
+    /// Null if the freeze does not ask for it.
+    capture_by_snapshots: Option<BySnapshots>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,14 +67,49 @@ pub(crate) async fn run(args: &HoldArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         Via::Local | Via::Command => None,
     };
     let host = LocalHost::new(&config.daemon.database);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let rehearsal = tokio::task::spawn_blocking(move || rehearse(&host, &freeze, &clock, shell)).await?;
+    let capture = match freeze.capture {
+        CaptureBy::Image => None,
+        CaptureBy::Snapshots => Some(capture(args, &config, &freeze, &host).await),
+    };
+    // As a job would: nothing is locked for an image that cannot be made.
+    let rehearsal = if let Some(unfit) = capture.as_ref().filter(|capture| capture.fit == Some(false)) {
+        Rehearsal::failed(unfit.why.clone().unwrap_or_default())
+    } else {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        tokio::task::spawn_blocking(move || rehearse(&host, &freeze, &clock, shell)).await?
+    };
     let exit = if rehearsal.problem.is_none() { Exit::Done } else { Exit::Failed };
     match ctx.format {
-        Format::Json => ctx.output.json(&answer(args, &rehearsal))?,
-        Format::Table => tell(args, &rehearsal, ctx)?,
+        Format::Json => ctx.output.json(&answer(args, &rehearsal, capture))?,
+        Format::Table => tell(args, &rehearsal, capture.as_ref(), ctx)?,
     }
     Ok(exit)
+}
+
+/// Whether the instance can be imaged by its snapshots, if it is known which that is.
+async fn capture(args: &HoldArgs, config: &Config, freeze: &Freeze, host: &LocalHost) -> BySnapshots {
+    let stated = args.instance.clone().or_else(|| freeze.instance.clone());
+    let instance = match (stated, freeze.via) {
+        (Some(instance), _) => Ok(instance),
+        (None, Via::Local) => host.instance().await,
+        (None, Via::Ssm | Via::Command) => Err("which instance it is for was not said".to_owned()),
+    };
+    match (instance, account(args, config)) {
+        (Ok(instance), Ok(account)) => by_snapshots(account, &config.daemon.owner, instance).await,
+        (Err(why), _) => BySnapshots::unknown(format!("{why}; say it by --instance")),
+        (_, Err(why)) => BySnapshots::unknown(why.to_string()),
+    }
+}
+
+fn account<'a>(args: &HoldArgs, config: &'a Config) -> Result<&'a Account, UsageError> {
+    let known: Vec<&str> = config.accounts.keys().map(AccountName::as_str).collect();
+    let account = match &args.account {
+        Some(name) => config.accounts.get(name),
+        None if config.accounts.len() == 1 => config.accounts.values().next(),
+        None => None,
+    };
+    let message = || format!("say by --account which of the accounts the instance is in: {}", known.join(", "));
+    account.ok_or_else(|| UsageError(message()))
 }
 
 /// The way to the instance of the rehearsal.
@@ -79,22 +118,13 @@ async fn shell(args: &HoldArgs, config: &Config) -> anyhow::Result<Arc<dyn Shell
         let message = "a freeze through Systems Manager needs an instance: say which by --instance";
         return Err(UsageError(message.to_owned()).into());
     };
-    let known: Vec<&str> = config.accounts.keys().map(AccountName::as_str).collect();
-    let account = match &args.account {
-        Some(name) => config.accounts.get(name),
-        None if config.accounts.len() == 1 => config.accounts.values().next(),
-        None => None,
-    };
-    let Some(account) = account else {
-        let message = format!("say by --account which of the accounts the instance is in: {}", known.join(", "));
-        return Err(UsageError(message).into());
-    };
+    let account = account(args, config)?;
     let cloud = AwsCloud::connect(wiring::aws_account(account, &config.daemon.owner)).await?;
     let comment = format!("amikeep rehearses the freeze {}", args.freeze);
     Ok(command_shell(Arc::new(cloud), instance, comment))
 }
 
-fn tell(args: &HoldArgs, rehearsal: &Rehearsal, ctx: &Ctx) -> anyhow::Result<()> {
+fn tell(args: &HoldArgs, rehearsal: &Rehearsal, capture: Option<&BySnapshots>, ctx: &Ctx) -> anyhow::Result<()> {
     ctx.output.line(&heading(&format!("Rehearsal of the freeze {}", args.freeze), ctx.color))?;
     for (at, step, detail) in &rehearsal.steps {
         ctx.output.line(&format!("  {at:.3}  {step:<9} {detail}"))?;
@@ -108,6 +138,10 @@ fn tell(args: &HoldArgs, rehearsal: &Rehearsal, ctx: &Ctx) -> anyhow::Result<()>
             stall.as_millis()
         ))?;
     }
+    if let Some(capture) = capture {
+        ctx.output.line(&format!("\n{}", heading("An image by CreateSnapshots and RegisterImage", ctx.color)))?;
+        ctx.output.line(&facts(&amikeep_view::capture::facts(capture), ctx.width, ctx.color))?;
+    }
     match &rehearsal.problem {
         None => ctx.output.line("It works: everything was held still and let go.")?,
         Some(problem) => ctx.tell(&format!("error: it does not work: {problem}")),
@@ -115,7 +149,7 @@ fn tell(args: &HoldArgs, rehearsal: &Rehearsal, ctx: &Ctx) -> anyhow::Result<()>
     Ok(())
 }
 
-fn answer(args: &HoldArgs, rehearsal: &Rehearsal) -> Answer {
+fn answer(args: &HoldArgs, rehearsal: &Rehearsal, capture_by_snapshots: Option<BySnapshots>) -> Answer {
     let millis = |it: jiff::SignedDuration| u64::try_from(it.as_millis()).ok();
     let mount = |it: &amikeep_domain::freeze::HeldMount| Mount {
         path: it.path.display().to_string(),
@@ -138,5 +172,6 @@ fn answer(args: &HoldArgs, rehearsal: &Rehearsal) -> Answer {
         mounts: rehearsal.mounts.iter().map(mount).collect(),
         position: rehearsal.position.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
         steps: rehearsal.steps.iter().map(step).collect(),
+        capture_by_snapshots,
     }
 }

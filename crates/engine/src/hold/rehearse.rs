@@ -36,7 +36,8 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    fn failed(problem: String) -> Self {
+    /// One that nothing was done for.
+    pub fn failed(problem: String) -> Self {
         let (steps, mounts) = (Vec::new(), Vec::new());
         Self { steps, mounts, stall: None, locked: None, position: Vec::new(), problem: Some(problem) }
     }

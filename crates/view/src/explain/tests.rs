@@ -159,7 +159,8 @@ fn the_instance_is_described_as_ec2_describes_it() {
             }
           },
           "policies": [],
-          "near_misses": []
+          "near_misses": [],
+          "capture_by_snapshots": null
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&explanation).unwrap());
 }
