@@ -125,7 +125,7 @@ pub(crate) async fn start_engine(
 ) -> Result<Engine<Connection>, EngineError> {
     let host = Arc::new(LocalHost::new(&config.daemon.database));
     let options = amikeep_engine::Options { jobs_max: config.daemon.max_concurrent_jobs, scope, host };
-    let policy_set = Arc::new(config.policy_set.clone());
+    let policy_set = Arc::clone(&config.policy_set);
     Engine::start(ledger, policy_set, clouds, Arc::new(SystemClock), Arc::new(OsRandom::default()), options).await
 }
 

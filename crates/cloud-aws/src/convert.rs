@@ -26,8 +26,9 @@ const HIBERNATED: &str = "Client.UserInitiatedHibernate";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unreadable(pub(crate) String);
 
-/// An instance; `instance_store_disks` is what is known of its type.
-pub(crate) fn instance(seen: types::Instance, instance_store_disks: Option<u32>) -> Result<Instance, Unreadable> {
+/// An instance; `instance_store_disks` is what is known of its type. All of it is copied: what is moved out of a page that is
+/// freed soon would keep the memory around it from being given back.
+pub(crate) fn instance(seen: &types::Instance, instance_store_disks: Option<u32>) -> Result<Instance, Unreadable> {
     let id = seen.instance_id.as_deref().unwrap_or_default();
     let about = |what: &str| Unreadable(format!("instance {id} has {what}"));
     let state = seen.state.as_ref().and_then(|state| state.name()).map_or("", InstanceStateName::as_str);
@@ -41,8 +42,8 @@ pub(crate) fn instance(seen: types::Instance, instance_store_disks: Option<u32>)
         volumes: attached_volumes(seen.block_device_mappings())?,
         instance_store_disks,
         hibernation: if reason == Some(HIBERNATED) { Hibernation::Hibernated } else { Hibernation::No },
-        tags: tags(seen.tags()),
-        root_device_name: seen.root_device_name,
+        tags: tags(seen.tags()).into_iter().collect(),
+        root_device_name: seen.root_device_name.clone(),
     })
 }
 
@@ -70,6 +71,7 @@ fn attached_volumes(mappings: &[types::InstanceBlockDeviceMapping]) -> Result<Ve
         volumes.push(AttachedVolume { device, volume: parsed(ebs.volume_id().unwrap_or_default())? });
     }
     volumes.sort_unstable();
+    volumes.shrink_to_fit();
     Ok(volumes)
 }
 

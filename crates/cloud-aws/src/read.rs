@@ -10,6 +10,7 @@ use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::image_name::ImageName;
 use amikeep_domain::instance::Instance;
 use amikeep_domain::tags;
+use aws_sdk_ec2::operation::describe_instances::builders::DescribeInstancesFluentBuilder;
 use aws_sdk_ec2::types;
 use aws_sdk_ec2::types::Filter;
 
@@ -28,22 +29,35 @@ impl AwsCloud {
     }
 
     pub(crate) async fn instances(&self, query: &InstanceQuery) -> Result<Vec<Instance>, CloudError> {
-        let seen = match query {
-            InstanceQuery::All => self.describe_instances(None).await?,
+        let listed = match query {
+            InstanceQuery::All => self.list_instances(None).await?,
             InstanceQuery::Ids(ids) => {
-                let mut seen = Vec::new();
+                let mut listed = Vec::new();
                 for filter in filters("instance-id", ids.iter().map(InstanceId::as_str)) {
-                    seen.extend(self.describe_instances(Some(filter)).await?);
+                    listed.extend(self.list_instances(Some(filter)).await?);
                 }
-                seen
+                listed
             }
         };
-        self.learn_types(&seen).await;
+        Ok(each_once(listed, |instance| instance.id.clone()))
+    }
+
+    /// Each page is converted before the next one is asked for: an account can have ten thousand instances, and the SDK has
+    /// a hundred fields for each.
+    async fn list_instances(&self, filter: Option<Filter>) -> Result<Vec<Instance>, CloudError> {
+        let call = self.call(Action::DescribeInstances);
+        let request = self.instances_request(filter);
         let convert = |seen: types::Instance| {
             let disks = self.instance_types.disks(seen.instance_type());
-            convert::instance(seen, disks)
+            convert::instance(&seen, disks)
         };
-        readable(&self.call(Action::DescribeInstances), seen, convert, |instance| instance.id.clone())
+        every_page(&call, async |token| {
+            let Page { entries, next } = page_of_instances(&call, &request, token).await?;
+            self.learn_types(&entries).await;
+            let entries = readable(&call, entries, convert, |instance| instance.id.clone())?;
+            Ok(Page { entries, next })
+        })
+        .await
     }
 
     pub(crate) async fn images(&self, query: &ImageQuery) -> Result<Vec<SeenImage>, CloudError> {
@@ -75,17 +89,13 @@ impl AwsCloud {
 
     pub(crate) async fn describe_instances(&self, filter: Option<Filter>) -> Result<Vec<types::Instance>, CloudError> {
         let call = self.call(Action::DescribeInstances);
+        let request = self.instances_request(filter);
+        every_page(&call, async |token| page_of_instances(&call, &request, token).await).await
+    }
+
+    fn instances_request(&self, filter: Option<Filter>) -> DescribeInstancesFluentBuilder {
         let filters = filter.map(|filter| vec![filter]);
-        let request = self.reads.describe_instances().set_filters(filters).max_results(ENTRIES_PER_PAGE);
-        every_page(&call, async |token| {
-            let request = request.clone().set_next_token(token);
-            let answer = request.customize().interceptor(call.watch()).send().await;
-            let answer = answer.map_err(|error| call.failed(&error))?;
-            let reservations = answer.reservations.unwrap_or_default();
-            let entries = reservations.into_iter().flat_map(|group| group.instances.unwrap_or_default()).collect();
-            Ok(Page { entries, next: answer.next_token })
-        })
-        .await
+        self.reads.describe_instances().set_filters(filters).max_results(ENTRIES_PER_PAGE)
     }
 
     async fn describe_snapshots(&self, filter: Filter) -> Result<Vec<types::Snapshot>, CloudError> {
@@ -137,6 +147,19 @@ impl AwsCloud {
     }
 }
 
+async fn page_of_instances(
+    call: &Call<'_>,
+    request: &DescribeInstancesFluentBuilder,
+    token: Option<String>,
+) -> Result<Page<types::Instance>, CloudError> {
+    let request = request.clone().set_next_token(token);
+    let answer = request.customize().interceptor(call.watch()).send().await;
+    let answer = answer.map_err(|error| call.failed(&error))?;
+    let reservations = answer.reservations.unwrap_or_default();
+    let entries = reservations.into_iter().flat_map(|group| group.instances.unwrap_or_default()).collect();
+    Ok(Page { entries, next: answer.next_token })
+}
+
 /// Every entry in the types of the port, sorted by id, or the error of the first that cannot be read.
 fn readable<S, T, K: Ord>(
     call: &Call<'_>,
@@ -145,8 +168,12 @@ fn readable<S, T, K: Ord>(
     id: impl Fn(&T) -> K,
 ) -> Result<Vec<T>, CloudError> {
     let entries: Result<Vec<T>, Unreadable> = seen.into_iter().map(convert).collect();
-    let mut entries = entries.map_err(|Unreadable(what)| call.unreadable(&what, None))?;
+    let entries = entries.map_err(|Unreadable(what)| call.unreadable(&what, None))?;
+    Ok(each_once(entries, id))
+}
+
+fn each_once<T, K: Ord>(mut entries: Vec<T>, id: impl Fn(&T) -> K) -> Vec<T> {
     entries.sort_by_key(&id);
     entries.dedup_by_key(|entry| id(entry));
-    Ok(entries)
+    entries
 }

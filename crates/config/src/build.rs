@@ -9,7 +9,9 @@ mod freezes;
 mod policies;
 mod references;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use amikeep_domain::policy::PolicySet;
 use amikeep_domain::schedule::Schedule;
@@ -36,7 +38,7 @@ pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Conf
     let freezes = freezes::build(root.freezes.get(), findings);
     let classes = classes::build(root.classes.get(), &known, findings);
     let others = Others { known: &known, accounts: &accounts, classes: &classes };
-    let policies = policies::build(root.policies.get(), &others, findings);
+    let policies = policies::build(root.policies.get(), &others, &mut Schedules::default(), findings);
     // A name that points nowhere is reported already; that nobody points to the right one follows from it.
     if !findings.has_errors() {
         references::warn_unused(root, findings);
@@ -54,7 +56,7 @@ pub(crate) fn build(root: &RootKeys, findings: &mut Findings<'_>) -> Option<Conf
         prune_schedule: schedule(keys.prune_schedule.located()?, UTC, findings)?,
         history_keep: keys.history_keep.get()?.0,
     };
-    Some(Config { daemon, accounts, policy_set })
+    Some(Config { daemon, accounts, policy_set: Arc::new(policy_set) })
 }
 
 fn build_daemon(keys: &DaemonKeys, findings: &mut Findings<'_>) -> Option<Daemon> {
@@ -90,6 +92,23 @@ pub(crate) fn socket(keys: &DaemonKeys) -> Option<SocketPath> {
     let mut beside = database.clone().into_os_string();
     beside.push(".sock");
     Some(SocketPath(Some(beside.into())))
+}
+
+/// The schedules of all policies so far, by expression and zone. Thousands of policies share a few.
+#[derive(Default)]
+struct Schedules(BTreeMap<(String, String), Schedule>);
+
+impl Schedules {
+    /// The schedule, parsed once.
+    fn get(&mut self, cron: &Located<Cron>, zone: &str, findings: &mut Findings<'_>) -> Option<Schedule> {
+        let key = (cron.value.0.clone(), zone.to_owned());
+        if let Some(schedule) = self.0.get(&key) {
+            return Some(schedule.clone());
+        }
+        let schedule = schedule(cron, zone, findings)?;
+        self.0.insert(key, schedule.clone());
+        Some(schedule)
+    }
 }
 
 /// The schedule of an expression that was accepted, in a zone that was accepted.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use amikeep_domain::id::{AccountId, AccountName, Owner, Region};
 use amikeep_domain::policy::PolicySet;
@@ -15,8 +16,9 @@ pub struct Config {
     pub daemon: Daemon,
     /// The accounts by name, with what their credentials need.
     pub accounts: BTreeMap<AccountName, Account>,
-    /// The policies, the classes and freezes they may use, and what the rules need to know of the accounts.
-    pub policy_set: PolicySet,
+    /// The policies, the classes and freezes they may use, and what the rules need to know of the accounts. Shared, since
+    /// ten thousand policies are megabytes and nobody changes what is in force.
+    pub policy_set: Arc<PolicySet>,
 }
 
 /// The daemon itself.

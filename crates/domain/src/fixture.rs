@@ -101,7 +101,7 @@ pub(crate) fn instance(n: u32) -> Instance {
         }],
         instance_store_disks: Some(0),
         hibernation: Hibernation::No,
-        tags: BTreeMap::from([("Env".to_owned(), "prod".to_owned())]),
+        tags: [("Env", "prod")].into_iter().collect(),
     }
 }
 

@@ -80,6 +80,42 @@ pub struct AttachedVolume {
     pub volume: VolumeId,
 }
 
+/// The tags of an instance, in the order of their keys. There are ten thousand instances in an account with a few tags each,
+/// and a map has room for eleven.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstanceTags(Box<[(Box<str>, Box<str>)]>);
+
+impl InstanceTags {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let index = self.0.binary_search_by(|(it, _)| (**it).cmp(key)).ok()?;
+        Some(&self.0[index].1)
+    }
+
+    /// Whether there is such a key.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Takes one in, in the place of one with the same key.
+    pub fn insert(&mut self, key: String, value: String) {
+        *self = std::mem::take(&mut self.0).into_iter().chain([(key.into(), value.into())]).collect();
+    }
+}
+
+/// Of two with the same key the later one stays.
+impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for InstanceTags {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(tags: I) -> Self {
+        let tags = tags.into_iter().map(|(key, value)| (key.into(), value.into()));
+        Self(tags.collect::<BTreeMap<_, _>>().into_iter().collect())
+    }
+}
+
 /// An instance as it was described at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
@@ -100,17 +136,33 @@ pub struct Instance {
     /// Whether it is hibernated.
     pub hibernation: Hibernation,
     /// Its tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: InstanceTags,
 }
 
 impl Instance {
     /// The tag `Name`, where there is one.
     pub fn name(&self) -> Option<&str> {
-        self.tags.get("Name").map(String::as_str)
+        self.tags.get("Name")
     }
 
     /// The Auto Scaling group it belongs to.
     pub fn auto_scaling_group(&self) -> Option<&str> {
-        self.tags.get(AUTO_SCALING_TAG).map(String::as_str)
+        self.tags.get(AUTO_SCALING_TAG)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_found_by_their_keys_and_come_in_their_order() {
+        let mut tags: InstanceTags = [("b", "1"), ("Name", "x"), ("b", "2"), ("a", "")].into_iter().collect();
+        assert_eq!(tags.iter().collect::<Vec<_>>(), [("Name", "x"), ("a", ""), ("b", "2")]);
+        assert_eq!((tags.get("b"), tags.get("B"), tags.contains_key("a")), (Some("2"), None, true));
+        tags.insert("b".to_owned(), "3".to_owned());
+        tags.insert("aa".to_owned(), "4".to_owned());
+        assert_eq!(tags.iter().collect::<Vec<_>>(), [("Name", "x"), ("a", ""), ("aa", "4"), ("b", "3")]);
+        assert_eq!(InstanceTags::default().get("a"), None);
     }
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::class::Class;
 use crate::freeze::Freeze;
 use crate::id::{AccountId, AccountName, ClassName, FreezeName, InstanceId, Owner, PolicyName, Region};
-use crate::instance::Instance;
+use crate::instance::{Instance, InstanceTags};
 use crate::jitter;
 use crate::pattern::Pattern;
 use crate::retention::Keep;
@@ -23,7 +23,7 @@ pub struct TagMatch {
 }
 
 impl TagMatch {
-    fn matches(&self, tags: &BTreeMap<String, String>) -> bool {
+    fn matches(&self, tags: &InstanceTags) -> bool {
         tags.get(&self.key).is_some_and(|value| self.values.iter().any(|pattern| pattern.matches(value)))
     }
 }

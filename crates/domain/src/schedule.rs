@@ -15,7 +15,7 @@ mod syntax;
 mod tests;
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -66,9 +66,13 @@ pub enum ScheduleError {
 
 /// A cron expression in a time zone. A value of this type fires sooner or later: [`Schedule::parse`] refuses the rest.
 ///
-/// Two schedules are equal if expression and zone are, not if they happen to fire at the same times.
+/// Two schedules are equal if expression and zone are, not if they happen to fire at the same times. A clone is the same
+/// schedule once more and not a copy: thousands of policies fire at one time, and each parsed expression is a kilobyte.
 #[derive(Clone)]
-pub struct Schedule {
+pub struct Schedule(Arc<Parsed>);
+
+/// An expression that was accepted.
+struct Parsed {
     expression: String,
     timezone_name: String,
     timezone: TimeZone,
@@ -104,28 +108,28 @@ impl Schedule {
         // The database knows how the name is spelt: names are found without regard to case.
         let timezone_name = timezone.iana_name().unwrap_or(timezone_name).to_owned();
         let fingerprint = format!("{} {timezone_name}", expression.to_ascii_lowercase());
-        Ok(Self { expression, timezone_name, timezone, kind: accepted.kind, fingerprint, cron })
+        Ok(Self(Arc::new(Parsed { expression, timezone_name, timezone, kind: accepted.kind, fingerprint, cron })))
     }
 
     /// The expression as it was written, with single spaces between its fields.
     pub fn expression(&self) -> &str {
-        &self.expression
+        &self.0.expression
     }
 
     /// The IANA name of the zone whose wall clock the expression is about, as the database spells it.
     pub fn timezone_name(&self) -> &str {
-        &self.timezone_name
+        &self.0.timezone_name
     }
 
     /// The zone whose wall clock the expression is about.
     pub fn timezone(&self) -> &TimeZone {
-        &self.timezone
+        &self.0.timezone
     }
 
     /// Whether the expression names times of day (no `*` in minute and hour) rather than an interval. It decides what
     /// happens when clocks change: a named time fires once on every day, an interval at every real time.
     pub fn is_fixed(&self) -> bool {
-        self.kind == Kind::Fixed
+        self.0.kind == Kind::Fixed
     }
 
     /// The first occurrence strictly after an instant; `None` only at the end of the calendar.
@@ -160,12 +164,12 @@ impl Schedule {
     /// A text that changes exactly when expression or zone do. The ledger keeps it beside its cursor, so that a changed
     /// schedule starts from now instead of catching up on times that it did not have.
     pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
+        &self.0.fingerprint
     }
 
     /// The whole expression, as croner searches with it.
     fn cron(&self) -> Option<Cron> {
-        let mut cron = self.cron.clone();
+        let mut cron = self.0.cron.clone();
         cron.pattern.years = EVERY_YEAR.as_ref()?.pattern.years.clone();
         Some(cron)
     }
@@ -178,7 +182,7 @@ fn parser() -> CronParser {
 
 impl PartialEq for Schedule {
     fn eq(&self, other: &Self) -> bool {
-        (&self.expression, &self.timezone_name) == (&other.expression, &other.timezone_name)
+        (self.expression(), self.timezone_name()) == (other.expression(), other.timezone_name())
     }
 }
 
@@ -187,7 +191,7 @@ impl Eq for Schedule {}
 // By hand, since the parsed expression is thousands of numbers long.
 impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Schedule({} {})", self.expression, self.timezone_name)
+        write!(f, "Schedule({} {})", self.0.expression, self.0.timezone_name)
     }
 }
 

@@ -65,7 +65,7 @@ pub fn for_image(identity: &Identity<'_>, policy: &Policy, instance: &Instance) 
     tags.insert(NAME.to_owned(), clip(&format!("{display_name} {}", identity.scheduled_at)));
     for key in policy.copy_tags.iter().filter(|key| !key.starts_with("aws:") && !key.starts_with(PREFIX)) {
         if let Some(value) = instance.tags.get(key) {
-            tags.insert(key.clone(), value.clone());
+            tags.insert(key.clone(), value.to_owned());
         }
     }
     tags.extend(policy.tags.iter().map(|(key, value)| (key.clone(), value.clone())));

@@ -206,7 +206,7 @@ fn describe(inputs: &Inputs<'_>) -> Instance {
         volumes: instance.volumes.iter().map(volume).collect(),
         instance_store_disks: instance.instance_store_disks,
         auto_scaling_group: instance.auto_scaling_group().map(str::to_owned),
-        tags: instance.tags.clone(),
+        tags: instance.tags.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     }
 }
 

@@ -90,7 +90,7 @@ async fn look(args: &PruneArgs, ctx: &Ctx, config: &Config, clouds: &Clouds) -> 
     if clouds.is_empty() {
         ctx.tell("no account can be used");
     }
-    Ok(preview_prune(ledger, Arc::new(set.clone()), clouds, clock, random, &scope).await?)
+    Ok(preview_prune(ledger, Arc::clone(set), clouds, clock, random, &scope).await?)
 }
 
 /// What only the limit of deletions holds, of the one policy that was named: naming it and saying yes releases it.

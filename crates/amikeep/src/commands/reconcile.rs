@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &ReconcileArgs, ctx: &Ctx) -> anyhow::Result<Exit>
 /// Everything that EC2 shows of every account, and what of it has no row.
 async fn look(config: &Config, ledger: &Ledger) -> anyhow::Result<PrunePreview> {
     let clouds = wiring::connect(config, &wiring::pacers()).await;
-    let set = Arc::new(config.policy_set.clone());
+    let set = Arc::clone(&config.policy_set);
     let scope = PruneScope { accounts: set.accounts.keys().cloned().collect(), ..PruneScope::default() };
     let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom::default()));
     Ok(preview_prune(ledger.clone(), set, clouds, clock, random, &scope).await?)

@@ -34,7 +34,7 @@ fn instance_described(instance_store_disks: Option<u32>) -> Instance {
         volumes: vec![volume("/dev/xvda", "vol-0aaaaaaaaaaaaaaaa"), volume("/dev/xvdb", "vol-0bbbbbbbbbbbbbbbb")],
         instance_store_disks,
         hibernation: Hibernation::Hibernated,
-        tags: [("Name", "db 1"), ("Empty", "")].map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        tags: [("Name", "db 1"), ("Empty", "")].into_iter().collect(),
     }
 }
 

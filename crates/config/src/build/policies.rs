@@ -11,8 +11,8 @@ use amikeep_domain::schedule::Schedule;
 use amikeep_domain::tags;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::build::Schedules;
 use crate::build::references::Known;
-use crate::build::schedule;
 use crate::config::Account;
 use crate::findings::{At, Findings};
 use crate::keys::{KeepKeys, PolicyKeys, SelectKeys};
@@ -49,16 +49,18 @@ pub(crate) struct Others<'a> {
 pub(crate) fn build(
     entries: Option<&Named<PolicyName, PolicyKeys>>,
     others: &Others<'_>,
+    schedules: &mut Schedules,
     findings: &mut Findings<'_>,
 ) -> BTreeMap<PolicyName, Policy> {
     let entries = entries.map_or(&[][..], |named| &named.0);
-    let built = entries.iter().filter_map(|entry| build_policy(entry, others, findings));
+    let built = entries.iter().filter_map(|entry| build_policy(entry, others, schedules, findings));
     built.map(|policy| (policy.name.clone(), policy)).collect()
 }
 
 fn build_policy(
     entry: &Entry<PolicyName, PolicyKeys>,
     others: &Others<'_>,
+    schedules: &mut Schedules,
     findings: &mut Findings<'_>,
 ) -> Option<Policy> {
     let keys = entry.value.as_ref()?;
@@ -66,7 +68,7 @@ fn build_policy(
     check_accounts_differ(keys, others, findings);
     check_tag_count(keys, &entry.name.at, findings);
     let schedule = keys.schedule.located().zip(keys.timezone.get()).and_then(|(cron, zone)| {
-        let schedule = schedule(cron, &zone.0, findings)?;
+        let schedule = schedules.get(cron, &zone.0, findings)?;
         warn_frequent(&schedule, &cron.at, findings);
         Some(schedule)
     });

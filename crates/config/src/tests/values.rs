@@ -132,7 +132,7 @@ fn a_class_of_the_file_changes_a_built_in_one_or_adds_another() {
         + "[classes.stateful]\nif_blocked = \"wait\"\nreboot_window = { from = \"22:00\", to = \"02:00\" }\n\
            [classes.stateless]\nconsistency = \"reboot\"\nreboot_in_asg = true\n\
            [classes.mine]\nconsistency = \"no-reboot\"\n";
-    let classes = config(&text).policy_set.classes;
+    let classes = config(&text).policy_set.classes.clone();
     let class = |name: &str| &classes[&name.parse().unwrap()];
     let stateful = class("stateful");
     assert_eq!((stateful.consistency, stateful.if_blocked), (Consistency::Reboot, IfBlocked::Wait));
@@ -167,7 +167,7 @@ fn a_freeze_by_commands_has_both_and_its_devices() {
         "[freezes.db]\nvia = \"command\"\nfreeze = [\"/usr/bin/ssh\", \"root@{instance_id}\", \"freeze\"]\n\
          thaw = [\"/usr/bin/ssh\", \"{instance_id}\"]\ndevices = [\"/dev/sdf\"]\nbudget = \"45s\"\n",
     );
-    let freeze = config(&text).policy_set.freezes.into_values().next().unwrap();
+    let freeze = config(&text).policy_set.freezes.values().next().unwrap().clone();
     let Commands { freeze: by, thaw } = freeze.commands.unwrap();
     assert_eq!((by.len(), thaw[1].as_str()), (3, "{instance_id}"));
     assert_eq!((freeze.devices, freeze.budget.as_secs()), (vec!["/dev/sdf".to_owned()], 45));

@@ -43,25 +43,32 @@ impl Planned {
     }
 }
 
-/// The cursors, by policy and account.
+/// The cursors, by policy. Each has one for every account that it was planned in, which are few: a list of them takes a
+/// fraction of the memory of a map.
 #[derive(Debug, Clone, Default)]
-pub struct Cursors(BTreeMap<PolicyName, BTreeMap<AccountName, Planned>>);
+pub struct Cursors(BTreeMap<PolicyName, Vec<Planned>>);
 
 impl Cursors {
     /// Takes one in, in the place of the one before it.
     pub fn insert(&mut self, planned: Planned) {
-        let Cursor { policy, account, .. } = planned.cursor.clone();
-        self.0.entry(policy).or_default().insert(account, planned);
+        let Some(of_policy) = self.0.get_mut(&planned.cursor.policy) else {
+            self.0.insert(planned.cursor.policy.clone(), vec![planned]);
+            return;
+        };
+        match of_policy.binary_search_by(|it| it.cursor.account.cmp(&planned.cursor.account)) {
+            Ok(index) => of_policy[index] = planned,
+            Err(index) => of_policy.insert(index, planned),
+        }
     }
 
     /// The one of a policy in an account.
     pub fn get(&self, policy: &PolicyName, account: &AccountName) -> Option<&Planned> {
-        self.0.get(policy)?.get(account)
+        self.0.get(policy)?.iter().find(|it| it.cursor.account == *account)
     }
 
     /// All of them, by policy and account.
     pub fn iter(&self) -> impl Iterator<Item = &Cursor> {
-        self.0.values().flat_map(BTreeMap::values).map(Planned::cursor)
+        self.0.values().flatten().map(Planned::cursor)
     }
 }
 
@@ -127,5 +134,23 @@ mod tests {
         let policy = &set.policies[&"nightly".parse().unwrap()];
         let cursor = Cursor { enabled: Enabled::No, ..planned(&set, "2026-11-22T02:00:00Z").cursor };
         assert_eq!(Planned::new(cursor, &set).rests_until(policy, at("2026-11-22T02:30:00Z")), None);
+    }
+
+    #[test]
+    fn each_account_has_its_own_and_a_newer_one_takes_its_place() {
+        let set = policy_set(vec![policy("nightly")]);
+        let of = |account: &str, planned_to: &str| {
+            let mut planned = planned(&set, planned_to);
+            planned.cursor.account = account.parse().unwrap();
+            planned
+        };
+        let all =
+            [of("two", "2026-11-22T02:00:00Z"), of("one", "2026-11-22T02:00:00Z"), of("two", "2026-11-23T02:00:00Z")];
+        let cursors: Cursors = all.into_iter().collect();
+        let found: Vec<_> = cursors.iter().map(|it| (it.account.as_str(), it.planned_to)).collect();
+        assert_eq!(found, [("one", at("2026-11-22T02:00:00Z")), ("two", at("2026-11-23T02:00:00Z"))]);
+        let get = |account: &str| cursors.get(&"nightly".parse().unwrap(), &account.parse().unwrap());
+        assert_eq!(get("two").unwrap().cursor().planned_to, at("2026-11-23T02:00:00Z"));
+        assert_eq!(get("three"), None);
     }
 }

@@ -49,8 +49,8 @@ impl<'a> Occurrences<'a> {
             match stretch.ends_at() {
                 Some(end) if end <= at && self.until < end => return None,
                 Some(end) if end <= at => {
-                    stretch = stretch.next(&self.schedule.timezone)?;
-                    from = stretch.first_civil(self.schedule.kind)?;
+                    stretch = stretch.next(&self.schedule.0.timezone)?;
+                    from = stretch.first_civil(self.schedule.0.kind)?;
                 }
                 _ => return Some((at, Position { stretch, from: civil.checked_add(SECOND).ok()? })),
             }
@@ -60,10 +60,10 @@ impl<'a> Occurrences<'a> {
 
 impl Position {
     fn after(schedule: &Schedule, after: Timestamp) -> Option<Self> {
-        let stretch = Stretch::containing(&schedule.timezone, after);
+        let stretch = Stretch::containing(&schedule.0.timezone, after);
         let whole_second = stretch.civil(after).with().subsec_nanosecond(0).build().ok()?;
         let from = whole_second.checked_add(SECOND).ok()?;
-        let from = stretch.first_civil(schedule.kind).map_or(from, |first| from.max(first));
+        let from = stretch.first_civil(schedule.0.kind).map_or(from, |first| from.max(first));
         Some(Self { stretch, from })
     }
 }
@@ -92,17 +92,17 @@ impl FusedIterator for Occurrences<'_> {}
 /// The last occurrence `t` with `after < t <= until`.
 pub(crate) fn latest(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
     let cron = schedule.cron()?;
-    let mut stretch = Stretch::containing(&schedule.timezone, until);
+    let mut stretch = Stretch::containing(&schedule.0.timezone, until);
     let mut from = stretch.civil(until);
     loop {
         let civil = cron.find_previous_occurrence(&from, true).ok()?;
-        if stretch.first_civil(schedule.kind).is_none_or(|first| first <= civil) {
+        if stretch.first_civil(schedule.0.kind).is_none_or(|first| first <= civil) {
             return stretch.instant(civil).filter(|at| after < *at);
         }
         if stretch.begins_at()? <= after {
             return None;
         }
-        stretch = stretch.previous(&schedule.timezone)?;
+        stretch = stretch.previous(&schedule.0.timezone)?;
         from = stretch.end_civil()?.checked_sub(SECOND).ok()?;
     }
 }

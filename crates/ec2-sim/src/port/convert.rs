@@ -23,7 +23,7 @@ pub(crate) fn instance(disks: Option<u32>, view: InstanceView) -> Instance {
         volumes,
         instance_store_disks: disks,
         hibernation: if hibernated { Hibernation::Hibernated } else { Hibernation::No },
-        tags: view.tags,
+        tags: view.tags.into_iter().collect(),
     }
 }
 

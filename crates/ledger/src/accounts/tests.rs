@@ -1,7 +1,5 @@
 //! Accounts keep their last error until an inventory succeeds, and inventories remember who is gone.
 
-use std::collections::BTreeMap;
-
 use amikeep_domain::instance::{Hibernation, RootDevice};
 
 use super::*;
@@ -18,7 +16,7 @@ fn seen(n: u32, name: Option<&str>, state: InstanceState) -> Instance {
         volumes: vec![],
         instance_store_disks: None,
         hibernation: Hibernation::No,
-        tags: tags.into_iter().collect::<BTreeMap<_, _>>(),
+        tags: tags.into_iter().collect(),
     }
 }
 

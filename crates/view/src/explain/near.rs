@@ -90,6 +90,6 @@ fn differs(tag: &TagMatch, instance: &Instance) -> Missing {
 }
 
 fn excluded_by(tag: &TagMatch, instance: &Instance) -> Missing {
-    let value = instance.tags.get(&tag.key).map(String::as_str).unwrap_or_default();
+    let value = instance.tags.get(&tag.key).unwrap_or_default();
     Missing::new(format!("the tag {} is `{value}`, which exclude_tags names", tag.key))
 }

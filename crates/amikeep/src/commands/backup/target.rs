@@ -255,7 +255,7 @@ mod tests {
             volumes: Vec::new(),
             instance_store_disks: Some(0),
             hibernation: Hibernation::No,
-            tags: [("Role".to_owned(), role.to_owned())].into(),
+            tags: [("Role", role)].into_iter().collect(),
         };
         let places = [(account.parse().unwrap(), instance)];
         let chosen = choose(&config.policy_set, &args, &places);

@@ -107,7 +107,7 @@ impl Reloads {
         self.status.policies.store(policies, Ordering::SeqCst);
         info!(policies, "the configuration was reloaded, policies in force: {policies}");
         let clouds = self.aws.connect(&self.running).await;
-        Some(Control::Replace { policy_set: Arc::new(self.running.policy_set.clone()), clouds })
+        Some(Control::Replace { policy_set: Arc::clone(&self.running.policy_set), clouds })
     }
 }
 
@@ -134,7 +134,7 @@ fn needs_restart(running: &Daemon, new: &Daemon) -> Vec<&'static str> {
 /// The new configuration with the `[daemon]` that runs, but for the address that it listens at. The owner is part of the
 /// names by which images are found again, so it must not change under jobs that are under way.
 fn keep_daemon(mut config: Config, running: &Daemon) -> Config {
-    config.policy_set.owner = running.owner.clone();
+    Arc::make_mut(&mut config.policy_set).owner = running.owner.clone();
     config.daemon = Daemon { listen: config.daemon.listen, ..running.clone() };
     config
 }

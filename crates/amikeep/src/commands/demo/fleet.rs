@@ -168,8 +168,6 @@ mod tests {
     }
 
     fn instance(member: &Member) -> amikeep_domain::instance::Instance {
-        let tags: BTreeMap<String, String> =
-            member.tags().into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         amikeep_domain::instance::Instance {
             id: member.id.parse().unwrap(),
             state: InstanceState::Running,
@@ -179,7 +177,7 @@ mod tests {
             volumes: Vec::new(),
             instance_store_disks: None,
             hibernation: amikeep_domain::instance::Hibernation::No,
-            tags,
+            tags: member.tags().into_iter().collect(),
         }
     }
 

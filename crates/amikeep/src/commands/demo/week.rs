@@ -231,7 +231,7 @@ async fn start(
     let host = Arc::new(LocalHost::new(&config.daemon.database));
     let options = Options { host, ..Options::new(config.daemon.max_concurrent_jobs, Scope::Everything) };
     let clock = Arc::new(WorldClock(world.clock().clone()));
-    let policy_set = Arc::new(config.policy_set.clone());
+    let policy_set = Arc::clone(&config.policy_set);
     let random: Arc<dyn Random> = Arc::<SeededRandom>::clone(random);
     let engine = Engine::start(ledger.clone(), policy_set, clouds, clock, random, options).await?;
     Ok((Running { engine, ledger, lock }, last_stop))

@@ -121,7 +121,7 @@ mod tests {
             volumes: Vec::new(),
             instance_store_disks: None,
             hibernation: Hibernation::No,
-            tags: std::collections::BTreeMap::new(),
+            tags: amikeep_domain::instance::InstanceTags::default(),
         }
     }
 

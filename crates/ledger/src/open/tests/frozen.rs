@@ -76,7 +76,7 @@ fn running(n: u32) -> Instance {
         volumes: vec![],
         instance_store_disks: None,
         hibernation: Hibernation::No,
-        tags: [("Name".to_owned(), format!("db-{n}"))].into(),
+        tags: [("Name".to_owned(), format!("db-{n}"))].into_iter().collect(),
     }
 }
 
