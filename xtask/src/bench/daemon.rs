@@ -76,6 +76,8 @@ fn watch_idle(binaries: &Binaries, n: u32) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![
         Figure::new(format!("{n} policies, idle: processor"), share, "% of a core").with_goal(0.5),
         Figure::new(format!("{n} policies, idle: memory"), mebibytes(memory.now), "MiB").with_goal(64.0),
+        Figure::new(format!("{n} policies, idle: of that its own"), mebibytes(memory.own), "MiB"),
+        Figure::new(format!("{n} policies, idle: of that pages of files"), mebibytes(memory.of_files), "MiB"),
         Figure::new(format!("{n} policies: most memory since its start"), mebibytes(memory.peak), "MiB"),
     ])
 }

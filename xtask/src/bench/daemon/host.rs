@@ -5,9 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// Memory of a process that is its own, in bytes.
+/// Memory of a process that is in use, in bytes.
 pub(super) struct Memory {
+    /// All of it.
     pub(super) now: u64,
+    /// What is nobody else's and in no file: heaps and stacks, and pages of files that were written to.
+    pub(super) own: u64,
+    /// Pages of files as they are on the disk: the program and its libraries. The system takes them back when it needs them.
+    pub(super) of_files: u64,
+    /// The most of all of it that there ever was.
     pub(super) peak: u64,
 }
 
@@ -28,7 +34,8 @@ fn cpu_time_of(stat: &str) -> Option<Duration> {
 pub(super) fn memory(pid: u32) -> anyhow::Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).context("the daemon's memory")?;
     let field = |name| kibibytes(&text, name).with_context(|| format!("/proc/PID/status has no {name}"));
-    Ok(Memory { now: field("VmRSS")? * 1024, peak: field("VmHWM")? * 1024 })
+    let bytes = |name| field(name).map(|kibibytes| kibibytes * 1024);
+    Ok(Memory { now: bytes("VmRSS")?, own: bytes("RssAnon")?, of_files: bytes("RssFile")?, peak: bytes("VmHWM")? })
 }
 
 fn kibibytes(status: &str, name: &str) -> Option<u64> {
