@@ -25,6 +25,7 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = host::run_guard() {
         return code;
     }
+    amikeep_hold::settle_allocator();
     let cli = Cli::read();
     let ctx = Ctx::new(&cli);
     exit::settle(start(&cli.command, &ctx), &ctx).into()

@@ -4,6 +4,7 @@
 //! engine's alone; this module must never start, delay or stop a job.
 
 mod limits;
+mod memory;
 mod reload;
 mod signals;
 mod web;
@@ -195,6 +196,8 @@ async fn serve(
     };
     let mut engine_task = JoinSet::new();
     engine_task.spawn(engine.run(handle));
+    let mut memory = JoinSet::new();
+    memory.spawn(memory::keep_giving_back());
     let mut reloads = Reloads::new(ctx.config_path.clone(), config, Arc::clone(&status), aws);
     let mut limits = read_limits(clouds);
     loop {
@@ -210,7 +213,7 @@ async fn serve(
             },
         }
     }
-    drop(limits);
+    drop((limits, memory));
     // Calls under way end, and those that still wait for their turn are not sent.
     pacers.close();
     let ended = stop(&mut engine_task, &shutdown, systemd, signals).await;
