@@ -170,12 +170,14 @@ impl Stage {
     async fn request(&mut self, plan: &Plan, id: &str) {
         let n = plan.number % u64::from(INSTANCES) + 1;
         let policy = format!("{}-{n}", plan.capture.name());
-        let asked = self.site.run(&["backup", id, "--policy", &policy, "--no-wait", "--format", "json"]).await;
+        let asked = self.site.run(&["backup", id, "--policy", &policy, "--no-wait"]).await;
         assert_eq!(asked.code, 0, "{asked:?}");
-        let job = asked.json()["jobs"][0]["id"].as_str().unwrap_or_else(|| panic!("{asked:?}")).parse().unwrap();
-        self.open.insert(job, plan.clone());
         let entered = self.switch("entered");
         self.site.wait_until("everything is ready", || entered.exists()).await;
+        // The only one of its instance: those before it have ended.
+        let jobs = self.ledger.open_jobs().await.unwrap();
+        let job = jobs.iter().find(|job| job.key.instance.as_str() == id).unwrap_or_else(|| panic!("{jobs:#?}"));
+        self.open.insert(job.id, plan.clone());
     }
 
     /// The guard of the hold that is about to begin.
