@@ -151,7 +151,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
         println!("\n{}", page::section(&step));
         done.push(step);
     }
-    if args.writes { page::write(root, &page::render(root, &done)) } else { Ok(()) }
+    if args.writes { page::write(root, &done) } else { Ok(()) }
 }
 
 /// Compiling is not counted as time of the step.

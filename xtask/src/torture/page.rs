@@ -1,5 +1,6 @@
 //! The counts as Markdown, and their place in `docs/reliability.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -20,16 +21,6 @@ pub(super) struct Done {
     pub(super) seeds: u64,
     pub(super) took: Duration,
     pub(super) counts: Counts,
-}
-
-/// A paragraph and a table for each step.
-pub(super) fn render(root: &Path, done: &[Done]) -> String {
-    let mut text = format!("By `cargo xtask torture`. {}\n", machine::describe(root));
-    for step in done {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n{}", section(step));
-    }
-    text
 }
 
 /// What one step went through.
@@ -57,12 +48,31 @@ pub(super) fn section(step: &Done) -> String {
     text
 }
 
-/// Puts the text in place of that of the run before.
-pub(super) fn write(root: &Path, text: &str) -> anyhow::Result<()> {
+/// Puts what each step went through in place of its last run; steps that were not run now keep theirs.
+pub(super) fn write(root: &Path, done: &[Done]) -> anyhow::Result<()> {
     let path = root.join("docs/reliability.md");
     let page = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let kept = page.find(HEADING).map_or(page.as_str(), |at| &page[..at]).trim_end();
-    fs::write(&path, format!("{kept}\n\n{HEADING}\n{text}")).with_context(|| format!("cannot write {}", path.display()))
+    let (kept, old) = page.split_once(HEADING).unwrap_or((&page, ""));
+    let measured_on = machine::describe(root);
+    let new: Vec<String> = done.iter().map(|step| format!("{}\n{measured_on}", section(step))).collect();
+    let text = format!(
+        "{}\n\n{HEADING}\nBy `cargo xtask torture`, each step when it was last kept.\n{}",
+        kept.trim_end(),
+        merged(old, &new)
+    );
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// How a section begins, with the line before it.
+const SECTION: &str = "\n### ";
+
+/// The sections by the names of their steps, new ones in place of old ones.
+fn merged(old: &str, new: &[String]) -> String {
+    let name = |section: &str| section.split(':').next().unwrap_or_default().to_owned();
+    let old = old.split(SECTION).skip(1).map(str::to_owned);
+    let new = new.iter().map(|section| section.trim_start_matches(SECTION.trim_start()).to_owned());
+    let sections: BTreeMap<String, String> = old.chain(new).map(|section| (name(&section), section)).collect();
+    sections.values().map(|section| [SECTION, section.trim_end(), "\n"].concat()).collect()
 }
 
 #[cfg(test)]
@@ -76,5 +86,13 @@ mod tests {
         let text = section(&Done { name: "simulation", about: "bad nights", seeds: 2, took, counts });
         assert!(text.contains("2 seed(s), no failure, 1.5 minutes; 40 nights a minute; 20 faults a minute."), "{text}");
         assert!(text.ends_with("missing permissions among them | 30 |\n| - answer lost | 30 |\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_run_keeps_its_counts() {
+        let old = "By a chore.\n\n### a: one\n\n1\n\n### c: three\n\n3\n";
+        let new = ["### b: two\n\n2\n".to_owned(), "### c: three\n\n4\n".to_owned()];
+        assert_eq!(merged(old, &new), "\n### a: one\n\n1\n\n### b: two\n\n2\n\n### c: three\n\n4\n");
+        assert_eq!(merged("", &new[..1]), "\n### b: two\n\n2\n");
     }
 }
