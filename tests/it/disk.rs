@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::disk::volume::Volume;
 use crate::notify::NotifySocket;
 use crate::site::{Daemon, NEVER_NOW, Site, policy, spec, world};
+use crate::web;
 
 /// Images of two instances every other second, of which one each is kept, and a prune every three seconds.
 async fn busy(volume: &Volume) -> Site {
@@ -78,16 +79,23 @@ async fn stop(daemon: Daemon) {
 async fn a_full_disk_stops_all_changes_and_room_starts_them_again() {
     let Some(volume) = Volume::new() else { return };
     let site = busy(&volume).await;
+    site.write_config(&site.config_text().replace("listen = \"\"", web::LISTEN));
     let path = site.dir().join("notify");
     let socket = NotifySocket::bind(&path);
     let mut daemon = site.start(site.command(&["daemon"]).env("NOTIFY_SOCKET", &path));
-    daemon.wait_for_log("ready").await;
+    let address = web::address(&mut daemon).await;
     wait_for_work(&site).await;
+    assert_eq!(web::get(&address, "/healthz").await.status, 200);
     volume.fill();
     daemon.wait_for_log("is full: free some space; all that was committed is safe").await;
     assert_silent(&site).await;
     let told = tokio::task::spawn_blocking(move || (socket.wait_for("STATUS=NOTHING IS BACKED UP: the disk"), socket));
     let (_, socket) = told.await.unwrap();
+    let health = web::get(&address, "/healthz").await;
+    assert!(health.status == 503 && health.body.starts_with("nothing is backed up: the disk"), "{health:?}");
+    let figures = web::get(&address, "/metrics").await.body;
+    assert!(figures.contains("\namikeep_engine_stopped 1.0\n"), "{figures}");
+    assert!(figures.contains("\namikeep_ledger_readable 1.0\n"), "what only reads goes on: {figures}");
     // What only reads goes on.
     assert_eq!(site.run(&["history"]).await.code, 0);
     let refused = site.run(&["backup", "i-00000000000000001", "--no-wait"]).await;
@@ -97,6 +105,7 @@ async fn a_full_disk_stops_all_changes_and_room_starts_them_again() {
     daemon.wait_for_log("the ledger can be written again").await;
     wait_for_work(&site).await;
     tokio::task::spawn_blocking(move || socket.wait_for("STATUS=policies in force: 1")).await.unwrap();
+    assert_eq!(web::get(&address, "/healthz").await.body, "ok\n");
     stop(daemon).await;
     assert_intended(&site).await;
 }

@@ -73,7 +73,7 @@ impl Host {
 
     fn configure_with(&self, policies: &str) {
         let daemon = format!(
-            "[daemon]\nowner = \"boot\"\nlisten = \"\"\n\n[accounts.default]\nregion = \"{REGION}\"\n\
+            "[daemon]\nowner = \"boot\"\nlisten = \"127.0.0.1:0\"\n\n[accounts.default]\nregion = \"{REGION}\"\n\
              endpoint_url = \"{}\"\nvisibility_lag = \"2s\"\n",
             self.server.url()
         );

@@ -1,5 +1,8 @@
 //! The running service: who it is, what it may touch, and what becomes of it when it is told, killed or stuck.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::host::{Host, NEVER_NOW, OFTEN, message};
 
 pub(crate) fn it_runs_as_its_own_user_without_any_privilege(host: &Host) {
@@ -43,6 +46,22 @@ pub(crate) async fn a_schedule_with_seconds_takes_an_image_and_the_journal_says_
     assert_eq!((&shown["job"]["state"], &shown["job"]["image_id"]), (&"succeeded".into(), &line["IMAGE_ID"]));
     let secrets = host.container.sh("journalctl -u amikeep | grep -c must-not-be-seen || true");
     assert_eq!(secrets, "0");
+}
+
+/// The container has the network of this machine.
+pub(crate) async fn it_may_listen_and_says_that_it_is_well(host: &Host) {
+    let line = host.wait_for_line("", "metrics and health are answered at http://").await;
+    let address = message(&line).rsplit_once("http://").unwrap().1;
+    let answer_to = |path: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(answer_to("/healthz").ends_with("\r\n\r\nok\n"), "{}", answer_to("/healthz"));
+    let figures = answer_to("/metrics");
+    assert!(figures.contains("\namikeep_ledger_readable 1.0\n"), "{figures}");
 }
 
 pub(crate) async fn a_reload_takes_a_valid_file_in(host: &Host) {

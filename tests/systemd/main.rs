@@ -32,6 +32,7 @@ async fn the_service_does_what_the_install_page_says() {
     life::it_runs_as_its_own_user_without_any_privilege(&host);
     life::its_ledger_is_its_own_and_the_rest_of_the_host_is_read_only(&host);
     life::a_schedule_with_seconds_takes_an_image_and_the_journal_says_which(&host).await;
+    life::it_may_listen_and_says_that_it_is_well(&host).await;
     life::a_reload_takes_a_valid_file_in(&host).await;
     life::a_reload_of_a_broken_file_fails_aloud_and_changes_nothing(&host).await;
     life::a_hangup_alone_counts_a_broken_file(&host).await;
