@@ -31,7 +31,7 @@ pub(crate) async fn address(daemon: &mut Daemon) -> String {
 }
 
 pub(crate) async fn get(address: &str, path: &str) -> Answer {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")).await
+    ask(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")).await
 }
 
 async fn ask(address: &str, request: &str) -> Answer {
@@ -181,7 +181,7 @@ async fn only_what_there_is_is_answered_and_only_to_this_host() {
     let rebound = ask(&address, "GET /metrics HTTP/1.1\r\nHost: page.example\r\n\r\n").await;
     assert!(rebound.status == 421 && !rebound.body.contains("amikeep_"), "{rebound:?}");
     let open = format!(
-        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n"
+        "GET /metrics HTTP/1.0\r\nHost: {address}\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n"
     );
     let open = ask(&address, &open).await;
     assert!(open.head.contains("application/openmetrics-text") && open.body.ends_with("# EOF\n"), "{open:?}");

@@ -54,7 +54,7 @@ pub(crate) async fn it_may_listen_and_says_that_it_is_well(host: &Host) {
     let address = message(&line).rsplit_once("http://").unwrap().1;
     let answer_to = |path: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

@@ -17,8 +17,8 @@
 //!
 //! Labels are names of the configuration and words of the contract, and never ids of instances, jobs or images: the number
 //! of series follows from the configuration alone. Series of a policy end with it, but for those of its images and
-//! deletions, which outlive it. Nothing is kept between scrapes: ten thousand policies are some ten megabytes of text,
-//! which is there for as long as it takes to send it.
+//! deletions, which outlive it. Nothing is kept between scrapes, and the text, some megabytes for ten thousand policies, is
+//! sent as it is written.
 
 mod board;
 #[cfg(test)]
@@ -28,6 +28,7 @@ mod holds;
 mod metrics;
 mod routes;
 mod server;
+mod written;
 
 pub use crate::board::{About, Board, CallFigure, HeldBack, SkewFigure, Sources, Stand, WaitFigure};
 pub use crate::server::{Serving, Trouble};

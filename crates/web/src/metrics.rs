@@ -101,16 +101,14 @@ impl Scrape {
         }
     }
 
-    /// As text. It takes some milliseconds for each thousand policies, during which nothing else is done.
-    pub(crate) fn render(self, format: Format) -> Result<String, fmt::Error> {
+    /// Writes all of it. It takes some milliseconds for each thousand policies, during which nothing else is done.
+    pub(crate) fn render(self, format: Format, page: &mut impl fmt::Write) -> fmt::Result {
         let mut registry = Registry::with_prefix("amikeep");
         registry.register_collector(Box::new(self));
-        let mut page = String::new();
         match format {
-            Format::Prometheus => prometheus_text::encode(&mut page, &registry)?,
-            Format::OpenMetrics => text::encode(&mut page, &registry)?,
+            Format::Prometheus => prometheus_text::encode(page, &registry),
+            Format::OpenMetrics => text::encode(page, &registry),
         }
-        Ok(page)
     }
 
     /// Seconds since 1970, unless it is too far ahead to be true.

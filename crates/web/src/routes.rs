@@ -13,13 +13,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::board::Board;
 use crate::health;
 use crate::metrics::{Format, Scrape};
+use crate::written::written_aside;
 
-/// Two Prometheus servers that watch each other are usual. Each scrape has its text in memory for as long as it is sent.
+/// Two Prometheus servers that watch each other are usual. Each scrape has its figures in memory for as long as it is sent.
 const SCRAPES_MAX: usize = 2;
 
 /// What every answer is made from.
@@ -27,14 +27,14 @@ const SCRAPES_MAX: usize = 2;
 pub(crate) struct Desk {
     board: Arc<Board>,
     ledger: Ledger,
-    scrapes: Semaphore,
+    scrapes: Arc<Semaphore>,
     /// Where it listens.
     address: SocketAddr,
 }
 
 impl Desk {
     pub(crate) fn new(board: Arc<Board>, ledger: Ledger, address: SocketAddr) -> Self {
-        Self { board, ledger, scrapes: Semaphore::new(SCRAPES_MAX), address }
+        Self { board, ledger, scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)), address }
     }
 }
 
@@ -67,15 +67,15 @@ async fn healthz(State(desk): State<Arc<Desk>>) -> Response {
 async fn metrics(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response {
     let format = format(&headers);
     // It is never closed.
-    let Ok(_place) = desk.scrapes.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let Ok(place) = Arc::clone(&desk.scrapes).acquire_owned().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
     let scrape = Scrape::take(Arc::clone(&desk.board), &desk.ledger).await;
-    // Ten thousand policies take longer to write than other tasks should wait.
-    let mut writing = JoinSet::new();
-    writing.spawn_blocking(move || scrape.render(format));
-    match writing.join_next().await {
-        Some(Ok(Ok(page))) => ([(header::CONTENT_TYPE, format.content_type())], page).into_response(),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "the figures could not be written\n").into_response(),
-    }
+    let body = written_aside(move |page| {
+        let _place = place;
+        scrape.render(format, page)
+    });
+    ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
 }
 
 fn format(headers: &HeaderMap) -> Format {

@@ -27,6 +27,9 @@ const PAGE_ROWS: u32 = 50;
 /// Pages read for each figure.
 const PAGES: u32 = 1_000;
 
+/// How many scrapes are timed.
+const SCRAPES: u32 = 100;
+
 /// How many single commits are timed.
 const COMMITS: u32 = 2_000;
 
@@ -43,6 +46,7 @@ async fn main() {
     figure::print("size per job at a tenth", small / f64::from(n_jobs / 10), "B");
     figure::print("size per job", large / f64::from(n_jobs), "B");
     measure_history(&path).await;
+    measure_figures(&path).await;
 }
 
 /// Fills up to `n_jobs` jobs; the size of the file then, in bytes.
@@ -151,6 +155,18 @@ async fn measure_history(path: &Path) {
         shown.push(took);
     }
     figure::print("the events of a job, p99", shown.percentile_ms(99), "ms");
+}
+
+/// What `/metrics` reads of the ledger for each scrape.
+async fn measure_figures(path: &Path) {
+    let ledger = Ledger::open_read_only(path).await.expect("the ledger, for reading");
+    let mut samples = Samples::default();
+    for _ in 0..SCRAPES {
+        let (figures, took) = figure::time(ledger.figures()).await;
+        assert!(!figures.expect("figures").images.is_empty(), "a ledger without images");
+        samples.push(took);
+    }
+    figure::print_goal("the figures of a scrape, p99", samples.percentile_ms(99), "ms", 100.0);
 }
 
 /// Reads the first page again and again, then walks; the cursor after which page 1,000 begins, if there are as many.

@@ -79,7 +79,13 @@ fn scrape(board: &Arc<Board>, figures: Option<Figures>) -> Scrape {
 }
 
 fn page(board: &Arc<Board>, figures: Option<Figures>) -> String {
-    scrape(board, figures).render(Format::Prometheus).unwrap()
+    text(board, figures, Format::Prometheus)
+}
+
+fn text(board: &Arc<Board>, figures: Option<Figures>, format: Format) -> String {
+    let mut page = String::new();
+    scrape(board, figures).render(format, &mut page).unwrap();
+    page
 }
 
 /// The samples of the families that begin with this.
@@ -220,7 +226,7 @@ fn every_figure_is_documented_and_every_alert_is_about_one() {
 fn both_formats_have_the_same_samples() {
     let board = board(&["nightly"]);
     let values = |format| {
-        let page = scrape(&board, Some(figures())).render(format).unwrap();
+        let page = text(&board, Some(figures()), format);
         page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     assert_eq!(values(Format::Prometheus), values(Format::OpenMetrics));
