@@ -33,8 +33,8 @@ impl OpenJobs {
     }
 
     /// Forgets a job.
-    pub fn remove(&mut self, id: JobId) -> Option<Job> {
-        let job = self.jobs.remove(&id)?;
+    pub fn remove(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
         let instance = &job.key.instance;
         if let Some(count) = self.per_instance.get_mut(instance) {
             *count -= 1;
@@ -45,7 +45,6 @@ impl OpenJobs {
                 self.per_instance.remove(instance);
             }
         }
-        Some(job)
     }
 
     /// One of them.
@@ -118,18 +117,22 @@ mod tests {
             steps in prop::collection::vec((0_u8..12, 0_u8..4, any::<bool>()), 0..80),
         ) {
             let policy = policy("nightly");
-            let mut open = OpenJobs::default();
+            let (mut open, mut known) = (OpenJobs::default(), BTreeSet::new());
             for (n, on, comes) in steps {
                 if comes && open.get(job_id(n)).is_none() {
                     let mut job = job(n, &policy);
                     job.key.instance = instance(u32::from(on)).id;
                     open.insert(job);
+                    known.insert(job_id(n));
                 } else if comes {
                     // What is known already is put in its own place.
                     open.insert(open.get(job_id(n)).unwrap().clone());
                 } else {
                     open.remove(job_id(n));
+                    known.remove(&job_id(n));
                 }
+                prop_assert_eq!(open.iter().map(|job| job.id).collect::<BTreeSet<_>>(), known.clone());
+                prop_assert_eq!((open.len(), open.is_empty()), (known.len(), known.is_empty()));
                 for job in open.iter() {
                     let others = open.iter().filter(|other| other.key.instance == job.key.instance).count();
                     prop_assert_eq!(open.shares_instance(job), 1 < others);

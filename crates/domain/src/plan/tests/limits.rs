@@ -98,6 +98,23 @@ fn a_request_whose_outcome_is_unknown_keeps_its_room() {
 }
 
 #[test]
+fn the_last_room_goes_to_the_job_that_was_due_first() {
+    let due_at = |time: &str| {
+        let start_at = at(time);
+        move |job: &mut Job| job.window.start_at = start_at
+    };
+    let mut world = World::new()
+        .with_job(1, due_at("2026-11-22T01:59:00Z"))
+        .with_job(2, due_at("2026-11-22T01:58:00Z"))
+        .with_job(3, due_at("2026-11-22T01:59:30Z"));
+    world.jobs_max = 1;
+    assert_eq!(world.actions(), ["request amikeep-test-nightly-i-00000000000000002-20261122T020000Z reboot"]);
+    world.jobs_max = 2;
+    world.busy.insert(job_id(2));
+    assert_eq!(world.actions(), ["request amikeep-test-nightly-i-00000000000000001-20261122T020000Z reboot"]);
+}
+
+#[test]
 fn the_end_of_start_within_is_still_in_time() {
     const END: &str = "2026-11-22T08:00:00Z";
     const AFTER: &str = "2026-11-22T08:00:00.000000001Z";

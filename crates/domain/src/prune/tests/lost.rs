@@ -40,6 +40,18 @@ fn an_image_whose_tags_fit_together_is_what_they_say() {
 }
 
 #[test]
+fn the_second_image_of_a_job_is_taken_in_by_its_own_name() {
+    for suffix in ["", "-a2", "-a3"] {
+        let mut world = world();
+        world.listed(10).name.push_str(suffix);
+        assert_eq!(read(&world).unwrap().name.as_str(), world.listed(10).name);
+    }
+    let mut world = world();
+    world.listed(10).name.push_str("-a4");
+    assert_eq!(read(&world), Err(NotReadable::Name));
+}
+
+#[test]
 fn an_image_without_its_grade_or_still_pending_has_to_go_on() {
     let mut ungraded = world();
     ungraded.listed(10).tags.remove(tags::GRADE);
