@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::class::built_in;
 use crate::freeze::{Application, CaptureBy, Freeze, MysqlLock, Via};
 use crate::id::{AccountId, InstanceId, JobId};
+use crate::image_attributes::{Billing, ImageAttributes, VolumeAttributes};
 use crate::image_name::ImageNumber;
 use crate::instance::{AttachedVolume, Hibernation, Instance, InstanceState, RootDevice};
 use crate::job::{Job, JobKey, JobState, Trigger};
@@ -135,5 +136,36 @@ pub(crate) fn job(n: u8, policy: &Policy) -> Job {
         intent: None,
         hold: None,
         state: JobState::Queued { retry_at: None, waiting_for: None },
+    }
+}
+
+/// What a plain Linux instance with one volume has.
+pub(crate) fn attributes() -> ImageAttributes {
+    ImageAttributes {
+        architecture: "arm64".to_owned(),
+        virtualization: "hvm".to_owned(),
+        kernel: None,
+        ramdisk: None,
+        root_device_name: "/dev/xvda".to_owned(),
+        boot_mode: None,
+        tpm_support: None,
+        uefi_data: None,
+        ena_support: true,
+        sriov_net_support: None,
+        imds_support: None,
+        volumes: vec![VolumeAttributes {
+            device: "/dev/xvda".to_owned(),
+            volume: "vol-00000000000000001".parse().unwrap(),
+            delete_on_termination: true,
+            volume_type: "gp3".to_owned(),
+            iops: None,
+            throughput: None,
+        }],
+        instance_store: Vec::new(),
+        billing: Billing {
+            platform_details: "Linux/UNIX".to_owned(),
+            usage_operation: Some("RunInstances".to_owned()),
+            product_codes: Vec::new(),
+        },
     }
 }

@@ -205,29 +205,7 @@ mod tests {
     }
 
     fn attributes() -> ImageAttributes {
-        ImageAttributes {
-            architecture: "arm64".to_owned(),
-            virtualization: "hvm".to_owned(),
-            kernel: None,
-            ramdisk: None,
-            root_device_name: "/dev/xvda".to_owned(),
-            boot_mode: Some("uefi".to_owned()),
-            tpm_support: None,
-            uefi_data: None,
-            ena_support: true,
-            sriov_net_support: None,
-            imds_support: None,
-            volumes: vec![VolumeAttributes {
-                device: "/dev/xvda".to_owned(),
-                volume: "vol-00000000000000001".parse().unwrap(),
-                delete_on_termination: true,
-                volume_type: "gp3".to_owned(),
-                iops: None,
-                throughput: None,
-            }],
-            instance_store: Vec::new(),
-            billing: billing("Linux/UNIX", Some("RunInstances"), &[]),
-        }
+        ImageAttributes { boot_mode: Some("uefi".to_owned()), ..crate::fixture::attributes() }
     }
 
     #[test]

@@ -111,6 +111,14 @@ mod tests {
     use super::*;
     use crate::fixture::{instance, job, job_id, policy};
 
+    #[test]
+    fn jobs_are_gathered_and_handed_out_again() {
+        let jobs: Vec<Job> = (1..=3).map(|n| job(n, &policy("nightly"))).collect();
+        let mut open: OpenJobs = jobs[..2].iter().cloned().collect();
+        open.extend(jobs[2..].iter().cloned());
+        assert_eq!(open.into_iter().collect::<Vec<_>>(), jobs);
+    }
+
     proptest! {
         #[test]
         fn an_instance_is_shared_exactly_while_it_has_two_jobs(

@@ -3,6 +3,7 @@
 mod limits;
 mod pauses;
 mod prunes;
+mod taken;
 
 use std::collections::BTreeMap;
 
