@@ -4,6 +4,7 @@ mod deletion;
 mod laws;
 mod lost;
 mod proof;
+mod sets;
 mod strays;
 mod verdicts;
 
@@ -126,6 +127,8 @@ struct World {
     day_counts: BTreeMap<PolicyName, DayCounts>,
     released: BTreeSet<ImageId>,
     pauses: Vec<Pause>,
+    /// The policy that is pruned alone.
+    only: Option<PolicyName>,
 }
 
 impl World {
@@ -153,6 +156,7 @@ impl World {
             day_counts: BTreeMap::new(),
             released: BTreeSet::new(),
             pauses: Vec::new(),
+            only: None,
         }
     }
 
@@ -203,7 +207,7 @@ impl World {
             day_counts: &self.day_counts,
             released: &self.released,
             pauses: &self.pauses,
-            only: None,
+            only: self.only.as_ref(),
         })
     }
 

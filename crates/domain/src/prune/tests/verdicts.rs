@@ -351,22 +351,8 @@ fn a_limit_of_one_policy_is_not_used_up_by_another() {
 fn a_prune_of_one_policy_looks_at_no_other() {
     let mut world = World::new("last=1").with_nights(2);
     world.add(image_of(1, at("2026-11-01T02:00:05Z"), &name("weekly"), &instance_id(1)));
-    let only = name("nightly");
-    let plan = plan_prune(&PruneInputs {
-        now: world.now,
-        clock: &world.clock,
-        policy_set: &world.policy_set,
-        account_ids: &world.account_ids,
-        listings: std::slice::from_ref(&world.listing),
-        known: &world.known,
-        open_jobs: &world.open_jobs,
-        ended_jobs: &world.ended_jobs,
-        usage: None,
-        day_counts: &world.day_counts,
-        released: &world.released,
-        pauses: &world.pauses,
-        only: Some(&only),
-    });
+    world.only = Some(name("nightly"));
+    let plan = world.plan_with(None);
     assert_eq!(plan.images.iter().map(|it| number(&it.known.image)).collect::<Vec<_>>(), [22, 21]);
     assert!(plan.unknown.is_empty());
 }
