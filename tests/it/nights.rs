@@ -26,7 +26,14 @@ const READS: [Action; 5] = [
     Action::DescribeImageReferences,
     Action::GetCallerIdentity,
 ];
-const WRITES: [Action; 4] = [Action::CreateImage, Action::DeregisterImage, Action::DeleteSnapshot, Action::CreateTags];
+const WRITES: [Action; 6] = [
+    Action::CreateImage,
+    Action::CreateSnapshots,
+    Action::RegisterImage,
+    Action::DeregisterImage,
+    Action::DeleteSnapshot,
+    Action::CreateTags,
+];
 /// A month of them has trouble.
 const NIGHTS: u64 = 31;
 /// Attempts that the adapter makes at a read.
@@ -104,11 +111,11 @@ async fn a_month_of_bad_nights_over_http_leaves_what_simulate_says_and_guards_ho
     let first = number("AMIKEEP_SIM_SEED").unwrap_or(1);
     for seed in first..first + number("AMIKEEP_SIM_SEEDS").unwrap_or(1) {
         // With the nights in which clocks go back in Berlin and in New York.
-        let mut house = house(fleet(seed, at("2026-10-20T00:00:00Z")));
+        let (mut house, machine) = house(fleet(seed, at("2026-10-20T00:00:00Z")));
         // Each prune lists everything. Three times as many would find no more to let go.
         house.policy_set.prune_schedule = Schedule::parse("30 */3 * * *", "UTC").unwrap();
         let (server, cloud) = connect(&house).await;
-        let mut nights = Nights::new(seed, house, Arc::new(cloud), plan_faults);
+        let mut nights = Nights::new(seed, (house, machine), Arc::new(cloud), plan_faults);
         let troubled = number("AMIKEEP_SIM_NIGHTS").unwrap_or(NIGHTS);
         nights.run(i64::try_from(troubled).unwrap(), kept_by_simulate).await;
         let counts = &nights.counts;

@@ -43,25 +43,46 @@ pub(crate) async fn audit_but(house: &House, foreign: &BTreeSet<ImageId>, since:
     }
     let rows = house.images().await;
     let failed: BTreeSet<&ImageId> = rows.iter().filter(|row| !row.counts).map(|row| &row.image).collect();
+    // Those that were registered from snapshots are told by their tags alone.
+    let mut made: BTreeMap<ImageId, ResourceRecord> = BTreeMap::new();
+    for record in house.world.resources() {
+        if let Resource::Image(id) = &record.resource {
+            made.insert(id.clone(), record);
+        }
+    }
+    let by_call: BTreeSet<&ImageId> = per_job.values().flatten().map(|image| &image.id).collect();
+    let mut registered: BTreeMap<String, usize> = BTreeMap::new();
+    for (id, record) in made.iter().filter(|(id, _)| !foreign.contains(*id) && !by_call.contains(id)) {
+        let job = record.tags.get(tags::JOB).unwrap_or_else(|| panic!("{id} does not carry the job that made it"));
+        *registered.entry(job.clone()).or_default() += usize::from(!failed.contains(id));
+    }
     for (id, job) in &jobs {
-        audit_job(house, job, &per_job.remove(id).unwrap_or_default(), &failed).await;
+        let known = Known { failed: &failed, made: &made, registered: registered.get(id).copied().unwrap_or(0) };
+        audit_job(house, job, &per_job.remove(id).unwrap_or_default(), &known).await;
     }
 }
 
-async fn audit_job(house: &House, job: &Job, images: &[ImageRecord], failed: &BTreeSet<&ImageId>) {
+/// What is known of all images.
+struct Known<'a> {
+    /// Those of jobs that did not succeed.
+    failed: &'a BTreeSet<&'a ImageId>,
+    /// All that were ever made.
+    made: &'a BTreeMap<ImageId, ResourceRecord>,
+    /// How many were registered for this job.
+    registered: usize,
+}
+
+async fn audit_job(house: &House, job: &Job, images: &[ImageRecord], known: &Known<'_>) {
     let id = job.id;
     // An image that failed is deregistered when a newer one has succeeded, and then looks like any other.
-    let has_failed = |image: &&ImageRecord| image.state == ImageState::Failed || failed.contains(&image.id);
-    let good = images.iter().filter(|image| !has_failed(image)).count();
+    let has_failed = |image: &&ImageRecord| image.state == ImageState::Failed || known.failed.contains(&image.id);
+    let good = images.iter().filter(|image| !has_failed(image)).count() + known.registered;
     assert!(good <= 1, "job {id} has {good} images: {images:?}");
     if !images.is_empty() {
         assert!(job.intent.is_some(), "{images:?} was asked for without an intent of job {id}");
     }
     if let JobState::Succeeded { image, .. } = &job.state {
-        // Those that were registered from snapshots are told by their tags alone.
-        let of_image = |it: &ResourceRecord| it.resource == Resource::Image(image.image.clone());
-        let resources = house.world.resources();
-        let made = resources.into_iter().find(of_image).expect("a succeeded job has its image");
+        let made = known.made.get(&image.image).expect("a succeeded job has its image");
         assert_eq!(made.tags.get(tags::JOB), Some(&id.to_string()), "{made:?}");
         if made.tags.get(tags::GRADE).map(String::as_str) != Some(image.grade.as_str()) {
             // What EC2 refused for good is told instead.

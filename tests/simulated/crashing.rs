@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use amikeep_cloud::{
     Action, Cloud, CloudError, CommandId, CommandRequest, CommandState, Identity, ImageAttributes, ImageQuery,
@@ -30,18 +30,40 @@ pub(crate) enum Side {
 }
 
 /// When the process dies. Effects from the `nth` on never return: to the engine that is a process that was killed there.
-#[derive(Debug)]
 pub(crate) struct Fate {
     nth: u32,
     side: Side,
     effects: AtomicU32,
     died: Notify,
+    /// It dies around the first effect at which this is true, too.
+    moment: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    /// Its last effect has begun.
+    is_doomed: AtomicBool,
+}
+
+impl fmt::Debug for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fate").field("nth", &self.nth).field("side", &self.side).finish_non_exhaustive()
+    }
 }
 
 impl Fate {
     /// It dies around its `nth` effect, counted from 1.
     pub(crate) fn dies_at(nth: u32, side: Side) -> Arc<Self> {
-        Arc::new(Self { nth, side, effects: AtomicU32::new(0), died: Notify::new() })
+        Arc::new(Self {
+            nth,
+            side,
+            effects: AtomicU32::new(0),
+            died: Notify::new(),
+            moment: None,
+            is_doomed: AtomicBool::new(false),
+        })
+    }
+
+    /// It dies around the first effect at which `moment` is true.
+    pub(crate) fn dies_when(moment: impl Fn() -> bool + Send + Sync + 'static, side: Side) -> Arc<Self> {
+        let (effects, died, is_doomed) = (AtomicU32::new(0), Notify::new(), AtomicBool::new(false));
+        Arc::new(Self { nth: u32::MAX, side, effects, died, moment: Some(Box::new(moment)), is_doomed })
     }
 
     /// It lives.
@@ -57,13 +79,18 @@ impl Fate {
     /// Counts an effect; returns if it takes place, and says whether it is the last one.
     async fn begin(&self) -> bool {
         let count = self.effects.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.nth < count || (self.nth == count && self.side == Side::Before) {
+        let is_doomed = self.is_doomed.load(Ordering::SeqCst);
+        let is_moment = !is_doomed && self.moment.as_ref().is_some_and(|is_moment| is_moment());
+        let is_last = self.nth == count || is_moment;
+        if is_doomed || self.nth < count || (is_last && self.side == Side::Before) {
             self.die().await;
         }
-        self.nth == count
+        self.is_doomed.fetch_or(is_last, Ordering::SeqCst);
+        is_last
     }
 
     async fn die(&self) -> ! {
+        self.is_doomed.store(true, Ordering::SeqCst);
         self.died.notify_one();
         pending::<std::convert::Infallible>().await;
         unreachable!("it is never ready")

@@ -1,6 +1,7 @@
 //! Chance from a seed.
 
 /// Small and reproducible; chance of quality is not needed here.
+#[derive(Debug)]
 pub(crate) struct Dice(u64);
 
 impl Dice {

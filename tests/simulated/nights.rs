@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
-use amikeep_domain::id::ImageId;
+use amikeep_domain::id::{ImageId, SnapshotId};
+use amikeep_domain::pattern::Pattern;
 use amikeep_domain::policy::{Enabled, Policy, PolicySet};
 use amikeep_domain::schedule::Schedule;
 use amikeep_domain::tags;
@@ -23,18 +24,32 @@ use crate::simulated::counts::Counts;
 use crate::simulated::crashing::{CrashingCloud, Fate, Side};
 use crate::simulated::dice::Dice;
 use crate::simulated::fires;
+use crate::simulated::held::{BY_IMAGE, BY_SNAPSHOTS, HostOf, Machine, Power};
+use crate::simulated::holds::{UnderWay, audit_holds, audit_rest, check_end, check_registered};
 use crate::simulated::house::{House, VISIBILITY_LAG, account, policy, spec, world};
 use crate::simulated::people::{People, allow_all};
 use crate::simulated::rules::{self, Series};
 
 /// The policies whose images nobody deregisters, with what they keep.
-const KEEPS: [(&str, &str); 2] = [("nightly", "last=2,daily=4,weekly=2"), ("database", "within=3d,weekly=3")];
+const KEEPS: [(&str, &str); 3] =
+    [("nightly", "last=2,daily=4,weekly=2"), ("database", "within=3d,weekly=3"), ("frozen", "last=2,daily=3")];
+/// How many images of the policy `snapped` are kept, which are registered from snapshots.
+const SNAPPED: usize = 3;
 /// Calls that change something at EC2.
-const MUTATIONS: [Action; 5] =
-    [Action::CreateImage, Action::CreateTags, Action::DeleteTags, Action::DeregisterImage, Action::DeleteSnapshot];
+const MUTATIONS: [Action; 7] = [
+    Action::CreateImage,
+    Action::CreateSnapshots,
+    Action::RegisterImage,
+    Action::CreateTags,
+    Action::DeleteTags,
+    Action::DeregisterImage,
+    Action::DeleteSnapshot,
+];
 /// Nights without trouble at the end, after which everything is where it belongs. What others deregistered keeps its
 /// snapshots for a week.
 const QUIET_NIGHTS: i64 = 9;
+/// The instance that is held still.
+const HELD: u32 = 4;
 
 fn policies() -> Vec<Policy> {
     let keep = |name: &str| KEEPS.iter().find(|(it, _)| *it == name).unwrap().1.parse().unwrap();
@@ -50,7 +65,17 @@ fn policies() -> Vec<Policy> {
     let mut victim = policy("victim", "development");
     victim.keep = "last=3".parse().unwrap();
     victim.schedule = Schedule::parse("0 */12 * * *", "UTC").unwrap();
-    let mut all = vec![nightly, database, victim];
+    // One instance is held still, at noon for an image and at four for snapshots, far from the hours at which clocks change.
+    let mut frozen = policy("frozen", BY_IMAGE);
+    frozen.keep = keep("frozen");
+    frozen.schedule = Schedule::parse("0 12 * * *", "UTC").unwrap();
+    let mut snapped = policy("snapped", BY_SNAPSHOTS);
+    snapped.keep = format!("last={SNAPPED}").parse().unwrap();
+    snapped.schedule = Schedule::parse("0 16 * * *", "UTC").unwrap();
+    for policy in [&mut frozen, &mut snapped] {
+        policy.select.tags[0].values = vec![Pattern::new("held")];
+    }
+    let mut all = vec![nightly, database, victim, frozen, snapped];
     for policy in &mut all {
         policy.max_deletes = Some(1_000);
         policy.start_within = SignedDuration::from_hours(10);
@@ -58,7 +83,7 @@ fn policies() -> Vec<Policy> {
     all
 }
 
-/// Three instances whose images fail and linger now and then.
+/// Three instances whose images fail and linger now and then, and one more that is held still.
 pub(crate) fn fleet(seed: u64, begins_at: Timestamp) -> WorldBuilder {
     let mishaps = Mishaps {
         failing_per_mille: 40,
@@ -67,13 +92,17 @@ pub(crate) fn fleet(seed: u64, begins_at: Timestamp) -> WorldBuilder {
         vanishing_per_mille: 0,
         lingering_per_mille: 60,
     };
-    let fleet = (1..=3).fold(world(), |fleet, n| fleet.instance(spec(n)));
+    let fleet = (1..=3).fold(world(), |fleet, n| fleet.instance(spec(n))).instance(spec(HELD).tag("Env", "held"));
     fleet.seed(seed).image_duration(ImageDuration::Drawn).mishaps(mishaps).clock(SimClock::manual(begins_at))
 }
 
-/// An installation with the policies of these nights.
-pub(crate) fn house(fleet: WorldBuilder) -> House {
-    House::new(fleet, policies())
+/// An installation with the policies of these nights, and the machine that is held still.
+pub(crate) fn house(fleet: WorldBuilder) -> (House, Arc<Machine>) {
+    let mut house = House::new(fleet, policies());
+    let machine = Machine::new(&house.world);
+    machine.configure(&mut house.policy_set);
+    house.host = Arc::new(HostOf(Arc::clone(&machine)));
+    (house, machine)
 }
 
 /// Plans what goes wrong with calls in the next hours.
@@ -84,6 +113,7 @@ pub(crate) struct Nights<C> {
     seed: u64,
     dice: Dice,
     pub(crate) house: House,
+    machine: Arc<Machine>,
     cloud: Arc<C>,
     plan_faults: PlanFaults,
     people: People,
@@ -107,12 +137,18 @@ impl Drop for SeedIfItFails {
 }
 
 impl<C: Cloud> Nights<C> {
-    pub(crate) fn new(seed: u64, house: House, cloud: Arc<C>, plan_faults: PlanFaults) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        (house, machine): (House, Arc<Machine>),
+        cloud: Arc<C>,
+        plan_faults: PlanFaults,
+    ) -> Self {
         let (base, begins_at) = (house.policy_set.clone(), house.now());
         Self {
             seed,
             dice: Dice::new(seed),
             house,
+            machine,
             cloud,
             plan_faults,
             people: People::default(),
@@ -130,6 +166,7 @@ impl<C: Cloud> Nights<C> {
         // A first quiet hour, so that there is a ledger.
         self.live(self.house.now() + SignedDuration::from_hours(1), Fate::lives()).await;
         let end = self.house.now() + SignedDuration::from_hours(nights * 24);
+        self.machine.trouble(Some(Dice::new(self.seed)));
         while self.house.now() < end {
             self.next_hours().await;
         }
@@ -153,7 +190,12 @@ impl<C: Cloud> Nights<C> {
         let side = if self.dice.one_in(2) { Side::Before } else { Side::After };
         let dies = !self.dice.one_in(3);
         let nth = 1 + u32::try_from(self.dice.draw(120)).unwrap();
-        let fate = if dies { Fate::dies_at(nth, side) } else { Fate::lives() };
+        let fate = match dies {
+            // Few of all effects are in a hold.
+            true if self.dice.one_in(3) => self.dies_in_a_hold(side),
+            true => Fate::dies_at(nth, side),
+            false => Fate::lives(),
+        };
         // People have no bad luck here, only amikeep does.
         self.house.world.clear_faults();
         self.lag(SignedDuration::ZERO);
@@ -169,6 +211,11 @@ impl<C: Cloud> Nights<C> {
         self.live(until, fate).await;
         self.house.clock_ahead.set(SignedDuration::ZERO);
         self.check().await;
+    }
+
+    fn dies_in_a_hold(&self, side: Side) -> Arc<Fate> {
+        let machine = Arc::clone(&self.machine);
+        Fate::dies_when(move || machine.frozen_by().is_some(), side)
     }
 
     /// How far answers are behind: less than `visibility_lag` in any case.
@@ -222,17 +269,29 @@ impl<C: Cloud> Nights<C> {
     /// One life of the daemon, which ends in the middle of an effect if its fate says so.
     async fn live(&mut self, until: Timestamp, fate: Arc<Fate>) {
         self.counts.add("lives", 1);
-        let mut engine = self.house.doomed_engine(&self.cloud, &fate).await;
+        // It may die while it undoes what the one before it left.
+        let started = tokio::select! {
+            biased;
+            () = fate.died() => None,
+            engine = self.house.doomed_engine(&self.cloud, &fate) => Some(engine),
+        };
+        let Some(mut engine) = started else {
+            self.die();
+            self.machine.switch(Power::On);
+            return;
+        };
+        let mut under_way = UnderWay::new();
         while self.house.now() < until {
             let settled = tokio::select! {
                 biased;
                 () = fate.died() => {
-                    self.counts.add("deaths", 1);
+                    self.die();
                     break;
                 }
                 settled = engine.settle() => settled.unwrap(),
             };
             self.check_step().await;
+            audit_rest(&self.house, &self.machine, &mut under_way).await;
             self.disturb(&mut engine, &fate);
             let host_now = self.house.now() + self.house.clock_ahead.get();
             let wake_at = settled.wake_at.unwrap_or(Timestamp::MAX);
@@ -241,7 +300,19 @@ impl<C: Cloud> Nights<C> {
             self.house.world.clock().set((self.house.now() + wait).min(until));
         }
         drop(engine);
+        // What it did is dropped by the runtime, which may be in the middle of it.
+        tokio::task::yield_now().await;
+        self.machine.switch(Power::On);
         self.check_step().await;
+    }
+
+    /// The daemon dies, and every other time the machine that it runs on with it.
+    fn die(&mut self) {
+        self.counts.add("deaths", 1);
+        if self.dice.one_in(2) {
+            self.machine.switch(Power::Off);
+        }
+        self.counts.add("holds: deaths in one", u64::from(self.machine.frozen_by().is_some()));
     }
 
     /// What happens while the daemon lives: a configuration that is edited, a clock that is set.
@@ -279,6 +350,7 @@ impl<C: Cloud> Nights<C> {
         }
         audit_deletions(&self.house, &self.people.deregistered).await;
         audit_but(&self.house, &self.people.foreign, None).await;
+        audit_holds(&self.house, &self.machine).await;
         self.counts.add("audits of everything", 1);
     }
 
@@ -286,6 +358,7 @@ impl<C: Cloud> Nights<C> {
     async fn end(&mut self, kept: impl Fn(&Series) -> BTreeSet<ImageId>) {
         self.house.world.clear_faults();
         self.house.world.set_mishaps(Mishaps::default());
+        self.machine.trouble(None);
         self.lag(SignedDuration::ZERO);
         allow_all(&self.house);
         self.house.policy_set = self.base.clone();
@@ -295,9 +368,15 @@ impl<C: Cloud> Nights<C> {
         self.quietly(midnight + SignedDuration::from_mins((QUIET_NIGHTS * 24 + 22) * 60 + 45)).await;
         self.check().await;
         self.check_left(kept).await;
-        self.check_snapshots();
+        let registered = check_registered(&self.house, SNAPPED).await;
+        self.check_snapshots(&registered);
         self.check_foreign();
-        fires::check(&self.house, &["nightly", "database"], self.begins_at).await;
+        let proved = check_end(&self.house, &self.machine).await;
+        self.counts.add("holds: proved", proved);
+        for (mishap, n) in self.machine.mishaps() {
+            self.counts.add(mishap, n);
+        }
+        fires::check(&self.house, &["nightly", "database", "frozen", "snapped"], self.begins_at).await;
         // What was planned by a clock that was a year ahead waits for that year.
         let (jobs, now) = (self.house.jobs().await, self.house.now());
         let open = jobs.into_iter().filter(|job| !job.state.name().is_terminal() && job.window.start_at <= now);
@@ -338,12 +417,12 @@ impl<C: Cloud> Nights<C> {
         }
     }
 
-    /// Every snapshot of ours belongs to an image that is there.
-    fn check_snapshots(&self) {
+    /// Every snapshot of ours belongs to an image that is there; those of registered images are given.
+    fn check_snapshots(&self, registered: &BTreeSet<SnapshotId>) {
         let images = self.house.world.images();
         let there = images.iter().filter(|image| image.deregistered_at.is_none());
-        let mapped: BTreeSet<&str> =
-            there.flat_map(|image| &image.snapshots).map(|snapshot| snapshot.id.as_str()).collect();
+        let created = there.flat_map(|image| &image.snapshots).map(|snapshot| snapshot.id.as_str());
+        let mapped: BTreeSet<&str> = created.chain(registered.iter().map(SnapshotId::as_str)).collect();
         for record in self.house.world.resources() {
             let Resource::Snapshot(id) = &record.resource else { continue };
             if record.removed_at.is_none() && record.tags.contains_key(tags::JOB) {

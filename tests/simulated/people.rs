@@ -14,11 +14,13 @@ use crate::simulated::dice::Dice;
 use crate::simulated::house::{ACCOUNT, House, REGION, instance_id};
 
 /// Permissions that come and go.
-const PERMISSIONS: [Action; 7] = [
+const PERMISSIONS: [Action; 9] = [
     Action::DeleteSnapshot,
     Action::DeregisterImage,
     Action::DescribeImageReferences,
     Action::CreateImage,
+    Action::CreateSnapshots,
+    Action::RegisterImage,
     Action::CreateTags,
     Action::DescribeImages,
     Action::DescribeSnapshots,

@@ -8,6 +8,8 @@ pub(crate) mod counts;
 pub(crate) mod crashing;
 pub(crate) mod dice;
 pub(crate) mod fires;
+pub(crate) mod held;
+pub(crate) mod holds;
 pub(crate) mod house;
 pub(crate) mod nights;
 pub(crate) mod people;
