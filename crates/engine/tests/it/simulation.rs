@@ -17,8 +17,8 @@ use crate::simulated::rules::Series;
 /// Seeds that found something once, one a line, each with what it found.
 const REGRESSIONS: &str = include_str!("simulation_seeds.txt");
 /// The seeds of an ordinary run of the tests, beside those.
-const FIRST_SEED: u64 = 3;
-const SEEDS: u64 = 1;
+const FIRST_SEED: u64 = 1;
+const SEEDS: u64 = 2;
 /// How many nights each of them has trouble: enough for both clock changes of its half of the year.
 const NIGHTS: u64 = 17;
 const READS: [Action; 5] = [
