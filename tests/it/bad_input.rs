@@ -88,8 +88,9 @@ async fn the_examples_are_accepted() {
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     let site = site().await;
     let mut checked = 0;
-    for entry in examples.read_dir().unwrap() {
-        let path = entry.unwrap().path();
+    let files = examples.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    // Alerts for Prometheus are checked where the metrics are.
+    for path in files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
         let ran = site.run(&["check", "--config", path.to_str().unwrap()]).await;
         assert_eq!(ran.code, 0, "{}: {ran:?}", path.display());
         checked += 1;
