@@ -9,9 +9,9 @@
 //!   names are being looked up, and TCP and TLS set up, and no byte of the request has left this machine.
 //! - From then on the request may have arrived, whatever the error says.
 //!
-//! The SDK's XML reader takes the end of its input for the end of the document, and does not compare the names of opening
-//! and closing tags, so a cut or damaged answer would pass for a short listing. The watch therefore refuses what is not
-//! one whole document.
+//! The SDK's XML reader takes the end of its input, and whatever it cannot read, for the end of the document, and does not
+//! compare the names of opening and closing tags, so a cut or damaged answer would pass for a short listing. The watch
+//! therefore refuses what is not one whole document.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,7 @@ use aws_sdk_ec2::error::BoxError;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use xmlparser::Tokenizer;
 
 use crate::account::AwsAccount;
 
@@ -140,6 +141,10 @@ impl Intercept for Watch {
 /// Whether these bytes are one document of XML as EC2 and STS answer it, with every element that it opens closed.
 fn is_whole(body: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else { return false };
+    // The SDK reads with this one, and takes what it cannot read for the end: a listing would be a short one.
+    if Tokenizer::from(text).any(|token| token.is_err()) {
+        return false;
+    }
     let mut reader = Reader::from_str(text);
     let (mut depth, mut has_root) = (0_usize, false);
     loop {
@@ -186,5 +191,7 @@ mod tests {
             assert!(is_whole(body.as_bytes()), "{body}");
         }
         assert!(!is_whole(b"<AResponse>\xff</AResponse>"));
+        assert!(!is_whole(b"<AResponse>\0<set><item/></set></AResponse>"));
+        assert!(!is_whole(b"<AResponse>]]><set><item/></set></AResponse>"));
     }
 }
