@@ -24,7 +24,7 @@ use crate::kill::number;
 use crate::simulated::counts::Counts;
 
 /// How many, unless it is said.
-const RUNS: u64 = 100;
+const RUNS: u64 = 60;
 
 /// The longest that writes may stall, as it is configured.
 const BUDGET: Duration = Duration::from_secs(3);
