@@ -232,9 +232,11 @@ thaw_one() {
     esac
 }
 
+# The place is freed first: a command that is killed in between has thawed everything, and the watchdog ends the rest. The
+# other way round nobody would free it any more.
 finish() {
-    : >"$dir/done"
     if [ "$(readlink "$BASE/busy")" = "run:$RUN" ]; then rm -f "$BASE/busy"; fi
+    : >"$dir/done"
 }
 
 is_busy() { [ -h "$BASE/busy" ]; }
