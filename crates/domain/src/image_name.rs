@@ -110,4 +110,19 @@ mod tests {
         let longest = name("o23456789012", &"p".repeat(64), ImageNumber(99));
         assert!(longest.as_str().parse::<ImageName>().is_ok(), "{longest}");
     }
+
+    #[test]
+    fn text_that_no_backup_is_named_by_is_refused() {
+        for refused in ["ab", "a b c", "amikeep-ü", &"x".repeat(ImageName::LEN_MAX + 1)] {
+            assert!(refused.parse::<ImageName>().is_err(), "{refused}");
+        }
+        assert!("x".repeat(ImageName::LEN_MAX).parse::<ImageName>().is_ok());
+    }
+
+    #[test]
+    fn images_of_a_job_are_counted_from_one() {
+        assert_eq!(ImageNumber::from_stored(0), None);
+        assert_eq!(ImageNumber::from_stored(1), Some(ImageNumber::FIRST));
+        assert_eq!(ImageNumber::from_stored(2), Some(ImageNumber::FIRST.next()));
+    }
 }

@@ -164,5 +164,15 @@ mod tests {
         tags.insert("aa".to_owned(), "4".to_owned());
         assert_eq!(tags.iter().collect::<Vec<_>>(), [("Name", "x"), ("a", ""), ("aa", "4"), ("b", "3")]);
         assert_eq!(InstanceTags::default().get("a"), None);
+        assert!(!tags.contains_key("c"));
+    }
+
+    #[test]
+    fn an_instance_is_called_by_its_tag_name_and_by_nothing_else() {
+        let mut instance = crate::fixture::instance(1);
+        instance.tags = [("name", "no"), ("Name", "db-1")].into_iter().collect();
+        assert_eq!(instance.name(), Some("db-1"));
+        instance.tags = [("name", "no")].into_iter().collect();
+        assert_eq!(instance.name(), None);
     }
 }

@@ -97,7 +97,9 @@ mod tests {
             (r"a\\b", r"a\b", true),
             ("***", "anything", true),
         ] {
-            assert_eq!(Pattern::new(pattern).matches(text), want, "{pattern} against {text}");
+            let pattern = Pattern::new(pattern);
+            assert_eq!(pattern.matches(text), want, "{pattern} against {text}");
+            assert_eq!(pattern.as_str(), pattern.to_string(), "a pattern is told as it was written");
         }
     }
 }
