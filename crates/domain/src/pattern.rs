@@ -96,10 +96,18 @@ mod tests {
             (r"\*", "x", false),
             (r"a\\b", r"a\b", true),
             ("***", "anything", true),
+            ("*ab", "aab", true),
+            ("*ab?", "xaabab1", true),
+            ("*aab", "aaab", true),
+            ("*aab*c", "aaaabxc", true),
         ] {
-            let pattern = Pattern::new(pattern);
-            assert_eq!(pattern.matches(text), want, "{pattern} against {text}");
-            assert_eq!(pattern.as_str(), pattern.to_string(), "a pattern is told as it was written");
+            assert_eq!(Pattern::new(pattern).matches(text), want, "{pattern} against {text}");
         }
+    }
+
+    #[test]
+    fn a_pattern_is_told_as_it_was_written() {
+        let pattern = Pattern::new(r"db-\*-?");
+        assert_eq!((pattern.as_str(), pattern.to_string().as_str()), (r"db-\*-?", r"db-\*-?"));
     }
 }

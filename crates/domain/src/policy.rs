@@ -141,3 +141,60 @@ pub struct PolicySet {
     /// How long jobs stay in the ledger one by one; older ones, if their images are gone, only as sums.
     pub history_keep: SignedDuration,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::instance;
+
+    fn tag(key: &str, values: &[&str]) -> TagMatch {
+        TagMatch { key: key.to_owned(), values: values.iter().copied().map(Pattern::new).collect() }
+    }
+
+    fn tagged(tags: &[(&str, &str)]) -> Instance {
+        Instance { tags: tags.iter().copied().collect(), ..instance(1) }
+    }
+
+    #[test]
+    fn every_tag_must_match_by_any_of_its_values() {
+        let tags = vec![tag("Env", &["prod"]), tag("Role", &["mysql", "pg-?"])];
+        let selector = Selector { tags, ..Selector::default() };
+        assert!(selector.matches(&tagged(&[("Env", "prod"), ("Role", "mysql"), ("Name", "x")])));
+        assert!(selector.matches(&tagged(&[("Env", "prod"), ("Role", "pg-1")])));
+        for other in
+            [&[("Env", "prod"), ("Role", "web")][..], &[("Env", "test"), ("Role", "mysql")], &[("Env", "prod")]]
+        {
+            assert!(!selector.matches(&tagged(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_without_tags_selects_what_it_lists_alone() {
+        let listed = Selector { instances: [instance(1).id].into(), ..Selector::default() };
+        assert!(listed.matches(&instance(1)));
+        assert!(!listed.matches(&instance(2)));
+        assert!(!Selector::default().matches(&tagged(&[("Env", "prod")])));
+    }
+
+    #[test]
+    fn what_is_listed_needs_no_tag_and_what_has_the_tags_need_not_be_listed() {
+        let tags = vec![tag("Env", &["prod"])];
+        let both = Selector { instances: [instance(2).id].into(), tags, ..Selector::default() };
+        assert!(both.matches(&tagged(&[("Env", "prod")])));
+        assert!(both.matches(&instance(2)));
+        assert!(!both.matches(&tagged(&[("Env", "test")])));
+    }
+
+    #[test]
+    fn one_tag_that_excludes_wins_over_tags_and_over_the_list() {
+        let excluded = vec![tag("Backup", &["no"]), tag("Env", &["tmp-*"])];
+        let listed =
+            Selector { instances: [instance(1).id].into(), exclude_tags: excluded.clone(), ..Selector::default() };
+        let by_tags = Selector { tags: vec![tag("Role", &["*"])], exclude_tags: excluded, ..Selector::default() };
+        for selector in [listed, by_tags] {
+            assert!(selector.matches(&tagged(&[("Role", "mysql"), ("Backup", "yes")])));
+            assert!(!selector.matches(&tagged(&[("Role", "mysql"), ("Backup", "no")])));
+            assert!(!selector.matches(&tagged(&[("Role", "mysql"), ("Env", "tmp-1")])));
+        }
+    }
+}
