@@ -45,8 +45,7 @@ impl Pattern {
                 }
                 _ => {
                     let Some((star_idx, taken_to)) = resume else { return false };
-                    resume = Some((star_idx, taken_to + 1));
-                    (token_idx, char_idx) = (star_idx + 1, taken_to + 1);
+                    (token_idx, char_idx) = (star_idx, taken_to + 1);
                 }
             }
         }
