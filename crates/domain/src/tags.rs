@@ -91,3 +91,77 @@ pub fn snapshot_description(key: &JobKey) -> String {
 fn clip(value: &str) -> String {
     value.chars().take(VALUE_LEN_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{at, instance, job, job_id, policy};
+
+    /// Of an instance with these tags, by a policy that copies these keys.
+    fn tags(instance_tags: &[(&str, &str)], copied: &[&str], set: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let instance = Instance { tags: instance_tags.iter().copied().collect(), ..instance(1) };
+        let mut policy = policy("db-nightly");
+        policy.copy_tags = copied.iter().map(|&key| key.to_owned()).collect();
+        policy.tags = set.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let identity = Identity {
+            owner: &"prod".parse().unwrap(),
+            instance: &instance.id,
+            job: job_id(1),
+            scheduled_at: at("2026-11-22T02:00:00Z"),
+            class: &policy.class,
+            mode: Consistency::Reboot,
+        };
+        for_image(&identity, &policy, &instance)
+    }
+
+    #[test]
+    fn an_image_says_whose_it_is_and_how_it_was_made() {
+        let tags = tags(&[("Name", "db-1")], &[], &[]);
+        let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(
+            tags,
+            [
+                ("Name", "db-1 2026-11-22T02:00:00Z"),
+                ("amikeep:class", "production-database"),
+                ("amikeep:instance", "i-00000000000000001"),
+                ("amikeep:job", job_id(1).to_string().as_str()),
+                ("amikeep:mode", "reboot"),
+                ("amikeep:owner", "prod"),
+                ("amikeep:policy", "db-nightly"),
+                ("amikeep:scheduled-at", "2026-11-22T02:00:00Z"),
+            ]
+        );
+    }
+
+    #[test]
+    fn tags_are_copied_but_for_those_of_aws_and_of_amikeep() {
+        let instance_tags =
+            [("Cost", "7"), ("Other", "x"), ("aws:stack", "s"), ("amikeep:class", "y"), ("amikeep:z", "z")];
+        let tags = tags(&instance_tags, &["Cost", "Absent", "aws:stack", "amikeep:class", "amikeep:z"], &[]);
+        assert_eq!(tags.get("Cost").map(String::as_str), Some("7"));
+        assert_eq!(tags[CLASS], "production-database");
+        for key in ["Other", "Absent", "aws:stack", "amikeep:z"] {
+            assert!(!tags.contains_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn tags_of_the_policy_win_over_copied_ones_and_those_of_amikeep_over_both() {
+        let tags = tags(&[("Cost", "7")], &["Cost"], &[("Cost", "8"), (JOB, "forged")]);
+        assert_eq!((tags["Cost"].as_str(), tags[JOB].as_str()), ("8", job_id(1).to_string().as_str()));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_a_tag_is_cut_between_characters() {
+        let name = "é".repeat(VALUE_LEN_MAX);
+        assert_eq!(tags(&[("Name", &name)], &[], &[])[NAME], name);
+    }
+
+    #[test]
+    fn a_snapshot_says_in_its_description_what_it_is_for() {
+        assert_eq!(
+            snapshot_description(&job(1, &policy("db-nightly")).key),
+            "amikeep: db-nightly of i-00000000000000001 at 2026-11-22T02:00:00Z, for an image"
+        );
+    }
+}
