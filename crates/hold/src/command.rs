@@ -68,10 +68,15 @@ impl CommandGuard {
             return Err(HoldError::Silent { limit: Duration::ZERO });
         };
         let watch = Watch::start(child, answers, thaw.clone(), facts.to_vec()).map_err(failed)?;
-        if !watch.wait(READY_WAIT_MAX, |state| state.is_ready) {
-            return Err(HoldError::Silent { limit: READY_WAIT_MAX });
+        if watch.wait(READY_WAIT_MAX, |state| state.is_ready) {
+            return Ok(Self { watch, orders, thaw });
         }
-        Ok(Self { watch, orders, thaw })
+        if watch.is_over() {
+            return Err(HoldError::Ended { cause: Cause::GuardDied });
+        }
+        // Nobody would ever speak to it again.
+        watch.force(Duration::ZERO);
+        Err(HoldError::Silent { limit: READY_WAIT_MAX })
     }
 
     /// Its process.

@@ -26,6 +26,12 @@ pub(super) struct State {
     thawing: Option<(Cause, Moment)>,
 }
 
+impl State {
+    fn is_over(&self) -> bool {
+        self.is_gone && (!self.is_armed || self.outcome.is_some())
+    }
+}
+
 /// One guard, seen from its parent.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -77,10 +83,17 @@ impl Watch {
         self.state().outcome.clone().unwrap_or_else(silent)
     }
 
-    /// Waits until `enough` is true; false when `limit` came first.
+    /// Waits until `enough` is true; false when `limit` came first, or it will never be since the guard is gone and has
+    /// nothing left to do.
     pub(super) fn wait(&self, limit: Duration, enough: impl Fn(&State) -> bool) -> bool {
-        let waited = self.changed.wait_timeout_while(self.state(), limit, |state| !enough(state));
+        let waits = |state: &mut State| !enough(state) && !state.is_over();
+        let waited = self.changed.wait_timeout_while(self.state(), limit, waits);
         enough(&waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Whether the guard is gone, and nothing that it had to do is still to be done for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().is_over()
     }
 
     /// Kills a guard that does not answer; the thread that listens sees its end, and thaws.

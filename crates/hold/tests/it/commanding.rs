@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use amikeep_hold::command::{CommandGuard, ThawOutcome};
-use amikeep_hold::{Cause, GuardProgram, Hook, HookOutcome, Moment};
+use amikeep_hold::{Cause, GuardProgram, HoldError, Hook, HookOutcome, Moment};
 use jiff::Timestamp;
 
 use crate::bench::PATIENCE;
@@ -224,5 +224,14 @@ fn a_guard_that_was_never_armed_thaws_nothing() {
     while Path::new(&format!("/proc/{pid}")).exists() {
         std::thread::yield_now();
     }
+    assert!(!scene.file("thawed").exists());
+}
+
+#[test]
+fn a_guard_that_dies_before_it_is_ready_is_not_waited_for_and_thaws_nothing() {
+    let scene = Scene::new();
+    let program = GuardProgram { program: "/bin/false".into(), args: Vec::new() };
+    let started = CommandGuard::start(&program, scene.shell(THAW), &[]);
+    assert!(matches!(started, Err(HoldError::Ended { cause: Cause::GuardDied })), "{started:?}");
     assert!(!scene.file("thawed").exists());
 }
