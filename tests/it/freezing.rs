@@ -3,6 +3,7 @@
 
 mod mariadb;
 mod redis;
+mod rows;
 mod ssm;
 mod ssm_apps;
 

@@ -19,21 +19,27 @@ fn put_back(host: &Host, drop_in: &str) {
     host.container.sh(&format!("systemctl stop amikeep; rm -f {files}; systemctl daemon-reload"));
 }
 
-pub(crate) fn it_freezes_this_host_with_the_drop_in_for_it(host: &Host) {
+pub(crate) async fn it_freezes_this_host_with_the_drop_in_for_it(host: &Host) {
     take(host, "freeze.conf");
+    // A server of another user, which the service sees with the privileges of the drop-in alone.
+    let redis = "redis-server --port 0 --save '' --appendonly yes --unixsocket /run/held.sock --unixsocketperm 777";
+    host.container.sh(&format!("systemd-run --quiet --unit=held {redis} --dir {DATA}"));
+    host.container.wait_for("redis listens", || host.container.try_sh("test -S /run/held.sock").succeeded).await;
+    host.container.write("/etc/amikeep/redis-url", "unix:///run/held.sock");
     host.configure_freeze(&format!(
         "via = \"local\"\nmounts = [\"{DATA}\"]\ndevices = [\"/dev/xvda\"]\ninstance = \"{INSTANCE}\"\nbudget = \"60s\"\n\
+         application = \"redis\"\nconnection = {{ file = \"/etc/amikeep/redis-url\" }}\n\
          post = [[\"/bin/sh\", \"-c\", \"echo done > {HELD}\"]]"
     ));
     host.container.sh("systemctl restart amikeep");
     // What docs/freeze.md says that it costs. The unit alone is below 1.2.
-    host.container.sh("systemd-analyze security --threshold=18 amikeep.service > /dev/null");
+    host.container.sh("systemd-analyze security --threshold=20 amikeep.service > /dev/null");
     let_it_lock_memory(host);
     let ran = host.container.sh(&format!("{AS_ROOT} amikeep backup {INSTANCE} --format json"));
     let job = &serde_json::from_str::<serde_json::Value>(&ran).unwrap()["jobs"][0];
-    assert_eq!((&job["state"], &job["grade"]), (&"succeeded".into(), &"filesystem".into()), "{job:#}");
+    assert_eq!((&job["state"], &job["grade"]), (&"succeeded".into(), &"application".into()), "{job:#}");
     assert_eq!(job["hold"]["mounts"][0]["fs_type"], "ext4", "{job:#}");
-    host.container.sh(&format!("touch {DATA}/writes-flow-again"));
+    host.container.sh(&format!("touch {DATA}/writes-flow-again; systemctl stop held"));
     put_back(host, "freeze.conf");
 }
 

@@ -41,7 +41,7 @@ async fn the_service_does_what_the_install_page_says() {
     life::a_stop_is_clean_though_an_image_is_under_way(&host).await;
     life::a_broken_file_at_the_start_is_final(&host);
 
-    holding::it_freezes_this_host_with_the_drop_in_for_it(&host);
+    holding::it_freezes_this_host_with_the_drop_in_for_it(&host).await;
     holding::what_a_killed_daemon_froze_by_a_command_is_thawed_before_its_guard_is_ended(&host).await;
 
     install::the_page_upgrades_it(&host);

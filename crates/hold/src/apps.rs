@@ -9,7 +9,7 @@
 //! | call | when |
 //! |---|---|
 //! | [`Application::prepare`] | before anything is locked or frozen |
-//! | [`Prepared::data`] | then, too: whether what will be frozen is all of the application's data |
+//! | [`Prepared::data`] | then, too: whether what will be frozen is all of this application's data, and no other's |
 //! | [`Prepared::lock`] | after [`crate::Guard::prepare`] and the `pre` commands, right before [`crate::Guard::freeze`] |
 //! | [`Locked::ping`] | right after the freeze, and before the capture |
 //! | [`Locked::release`] | right after the thaw |
@@ -27,6 +27,7 @@
 
 mod data;
 mod mysql;
+pub(crate) mod owner;
 mod postgresql;
 mod recorded;
 pub(crate) mod redis;
@@ -37,7 +38,8 @@ mod sql;
 use std::io;
 use std::time::Duration;
 
-pub use crate::apps::data::{DataHeld, DataHost, DataPlace, DataPlaces, Outside};
+pub use crate::apps::data::{DataHeld, DataHere, DataHost, DataPlace, DataPlaces, Outside};
+pub use crate::apps::owner::Link;
 pub use crate::apps::recorded::{Recorded, tag_of};
 pub use crate::apps::secret::Secret;
 pub use crate::apps::session::{Locked, Prepared, Released};

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::apps::{DataHeld, Outside};
+use crate::apps::owner::Owner;
+use crate::apps::{DataHeld, DataPlace, Link, Outside};
 use crate::moment::{Anchor, Moment};
 use crate::wire::Cause;
 
@@ -220,11 +221,25 @@ fn data_held(plan: &RemotePlan, answer: &Answer) -> DataHeld {
             }
         }
     }
-    match unknown {
+    match (unknown, &plan.link) {
         _ if !outside.is_empty() => DataHeld::No(outside),
-        Some(why) => DataHeld::Unknown(why),
-        None => DataHeld::Yes,
+        (Some(why), _) => DataHeld::Unknown(why),
+        (None, None) => DataHeld::Yes,
+        (None, Some(link)) => held_by_owner(&plan.data, link, answer),
     }
+}
+
+fn held_by_owner(data: &[DataPlace], link: &Link, answer: &Answer) -> DataHeld {
+    let owner = match (link, answer.owner.clone()) {
+        (Link::Untold(why), _) => Owner::Unknown(why.clone()),
+        // Where nobody told how it sees us, not to be found says nothing.
+        (Link::Tcp { is_told: false, .. }, Some(Owner::Another)) => {
+            Owner::Unknown("how the server sees this host is not known".to_owned())
+        }
+        (_, Some(owner)) => owner,
+        (_, None) => Owner::Unknown("the instance did not say".to_owned()),
+    };
+    owner.holds(data)
 }
 
 /// The clock there less ours, taking the middle of the way for the moment at which it was read; its seconds have no

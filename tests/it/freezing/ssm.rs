@@ -120,3 +120,10 @@ async fn a_rehearsal_measures_the_way_and_refuses_a_budget_that_it_cannot_meet()
     let nobody = scene.site.run(&rehearse[..4]).await;
     assert!(nobody.code == 2 && nobody.stderr.contains("--instance"), "{nobody:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_of_snapshots_freezes_by_commands_and_tells_what_an_image_would_carry() {
+    let Some(scene) = scene(world(), "fail", "capture = \"snapshots\"", |agent| agent).await else { return };
+    scene.rehearses_snapshots(&["--instance", &instance_id(1)]).await;
+    assert_eq!(scene.site.world.count(Action::SendCommand), 6, "look, freeze and thaw, twice");
+}

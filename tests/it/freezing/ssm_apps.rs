@@ -2,14 +2,12 @@
 //! frozen by commands. Tables of MyISAM tell: an image of them is whole only if both hold at once.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 
+use super::rows::Rows;
 use super::*;
 
 /// MariaDB on a port of its own, and the file in which its address is.
@@ -36,6 +34,18 @@ fn try_ask(socket: &Path, statements: &str) -> Option<String> {
 impl Maria {
     /// On a directory, which is filled if it is empty; nothing is repaired that is found in it.
     fn on(data: &Path, place: &Path, name: &str, more: &[String]) -> Self {
+        Self::by(Command::new("mariadbd"), data, place, name, more)
+    }
+
+    /// One that sees its directory at the path of another, as in a container or on another machine.
+    fn as_if_on(seen: &Path, data: &Path, place: &Path, name: &str) -> Self {
+        let mut server = Command::new("unshare");
+        server.args(["--mount", "sh", "-c", "mount --bind \"$0\" \"$1\" && shift && exec mariadbd \"$@\""]);
+        server.arg(data).arg(seen);
+        Self::by(server, seen, place, name, &["--log-bin=binlog".to_owned()])
+    }
+
+    fn by(mut command: Command, data: &Path, place: &Path, name: &str, more: &[String]) -> Self {
         if !data.exists() {
             sh(&format!(
                 "mariadb-install-db --no-defaults --user=root --datadir={} --auth-root-authentication-method=normal \
@@ -45,7 +55,6 @@ impl Maria {
         }
         let (socket, address) = (place.join(format!("{name}.sock")), place.join(format!("{name}-url")));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("mariadbd");
         command.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=32M"]);
         command.args(["--innodb-log-file-size=16M", "--server-id=1", "--myisam-recover-options=OFF"]);
         command.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", socket.display()));
@@ -72,6 +81,12 @@ impl Maria {
         self.ask("CREATE DATABASE kept; CREATE TABLE kept.t (n BIGINT PRIMARY KEY, x CHAR(200)) ENGINE=MyISAM");
     }
 
+    /// Who writes to that table.
+    fn rows(&self) -> Rows {
+        let row = |n: u64| format!("INSERT INTO kept.t VALUES ({n}, REPEAT('x', 200)); SELECT {n};");
+        Rows::through(client(&self.socket), row)
+    }
+
     fn freeze(&self, more: &str) -> String {
         let address = self.address.display();
         format!("application = \"mysql\"\nconnection = {{ file = \"{address}\" }}\n{more}")
@@ -82,58 +97,6 @@ impl Drop for Maria {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// Writes rows with numbers from 1 on, and knows which was acknowledged last.
-struct Rows {
-    acknowledged: Arc<AtomicU64>,
-    ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Rows {
-    fn into(server: &Maria) -> Self {
-        let (acknowledged, ends) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (counts, stops) = (Arc::clone(&acknowledged), Arc::clone(&ends));
-        let mut session = client(&server.socket).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let thread = std::thread::spawn(move || {
-            let (mut to, from) = (session.stdin.take().unwrap(), BufReader::new(session.stdout.take().unwrap()));
-            let mut answers = from.lines();
-            for n in 1_u64.. {
-                let asked = writeln!(to, "INSERT INTO kept.t VALUES ({n}, REPEAT('x', 200)); SELECT {n};");
-                if stops.load(Ordering::SeqCst) || asked.is_err() || answers.next().is_none() {
-                    break;
-                }
-                counts.store(n, Ordering::SeqCst);
-            }
-            drop(to);
-            let _ = session.kill();
-            let _ = session.wait();
-        });
-        Self { acknowledged, ends, thread: Some(thread) }
-    }
-
-    fn count(&self) -> u64 {
-        self.acknowledged.load(Ordering::SeqCst)
-    }
-
-    fn flow_again(&self) {
-        let (until, mut tries) = (self.count() + 5, 0);
-        while self.count() < until {
-            sh("sleep 0.05");
-            tries += 1;
-            assert!(tries < 1_200, "no row is acknowledged for a minute");
-        }
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -152,8 +115,7 @@ impl Held {
         let server = Maria::on(&scene.disks.path("xfs").join("data"), scene.site.dir(), "first", &log);
         server.set_up();
         scene.reach_by_commands(if_blocked, &server.freeze(budget));
-        let rows = Rows::into(&server);
-        rows.flow_again();
+        let rows = server.rows();
         Some(Self { rows, server, scene })
     }
 }
@@ -161,14 +123,7 @@ impl Held {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_is_locked_over_the_network_and_frozen_by_commands_and_the_image_has_every_row() {
     let Some(Held { rows, server, scene }) = Held::new("fail", "budget = \"60s\"").await else { return };
-    let (image, noted) = (scene.disks.image("xfs"), Arc::new(AtomicU64::new(0)));
-    let (acknowledged, at_the_copy) = (Arc::clone(&rows.acknowledged), Arc::clone(&noted));
-    scene.site.world.on_point_in_time(move |_: &PointInTime| {
-        // Once, of all volumes: they are taken while everything stands still.
-        if at_the_copy.swap(acknowledged.load(Ordering::SeqCst), Ordering::SeqCst) == 0 {
-            sh(&format!("cp --reflink=always --sparse=auto {0} {0}.copy", image.display()));
-        }
-    });
+    let noted = scene.copy_xfs_once(&rows);
     let (job, ran) = scene.backup().await;
     assert_eq!((ran.code, job["grade"].as_str()), (0, Some("application")), "{job:#} {ran:?}");
     assert!(job["hold"]["lock_ms"].is_u64() && job["hold"]["position"]["binlog_file"].is_string(), "{job:#}");
@@ -244,4 +199,38 @@ async fn the_lock_is_let_go_after_a_freeze_of_which_nobody_hears_and_a_rehearsal
     scene.flows_again();
     let ours = server.ask("SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'amikeep'");
     assert_eq!(ours, "0", "nobody holds anything any longer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_server_that_says_the_same_of_itself_is_refused_unlocked() {
+    let Some(scene) = super::ssm::scene(world(), "no-reboot", "", |agent| agent).await else { return };
+    let (data, copy) = (scene.disks.path("xfs").join("data"), scene.disks.path("ext4").join("copy"));
+    let log = ["--log-bin=binlog".to_owned()];
+    let server = Maria::on(&data, scene.site.dir(), "first", &log);
+    server.set_up();
+    drop(server);
+    sh(&format!("cp -a {} {}", data.display(), copy.display()));
+    let other = Maria::as_if_on(&data, &copy, scene.site.dir(), "other");
+    assert_eq!(other.ask("SELECT @@datadir"), format!("{}/", data.display()), "as the one whose data is frozen");
+    scene.reach_by_commands("no-reboot", &other.freeze("budget = \"60s\""));
+    // Nobody works in the directory that would be frozen: what it is worth cannot be told.
+    let (job, ran) = scene.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str()), (0, Some("filesystem")), "{job:#} {ran:?}");
+    let story = scene.site.run(&["show", job["id"].as_str().unwrap()]).await;
+    assert!(story.stdout.contains("doubted") && story.stdout.contains("no process works in"), "{story:?}");
+    // Somebody does, and it is not who answers.
+    let server = Maria::on(&data, scene.site.dir(), "first", &log);
+    let (sent, images) = (scene.site.world.count(Action::SendCommand), scene.site.world.images().len());
+    scene.reach_by_commands("fail", &other.freeze("budget = \"60s\""));
+    let (job, ran) = scene.backup().await;
+    assert_eq!((ran.code, job["error"]["code"].as_str()), (1, Some("freeze_failed")), "{job:#} {ran:?}");
+    let message = job["error"]["message"].as_str().unwrap();
+    assert!(message.contains("leads to another mysql than the one that works in"), "{message}");
+    assert_eq!(scene.site.world.count(Action::SendCommand) - sent, 1, "the look alone");
+    assert_eq!(scene.site.world.images().len(), images);
+    let story = scene.site.run(&["show", job["id"].as_str().unwrap(), "--format", "json"]).await.json();
+    assert!(story["events"].as_array().unwrap().iter().all(|it| it["event"] != "locked"), "{story:#}");
+    scene.reach_by_commands("fail", &server.freeze("budget = \"60s\""));
+    let (job, ran) = scene.backup().await;
+    assert_eq!((ran.code, job["grade"].as_str()), (0, Some("application")), "{job:#} {ran:?}");
 }

@@ -5,12 +5,16 @@ use std::time::Duration;
 use amikeep_domain::freeze::{Application, Connection, Freeze, MysqlLock, Via};
 use amikeep_domain::grade::Grade;
 use amikeep_hold::CheckedMount;
-use amikeep_hold::apps::{self, DataHeld, DataHost, DataPlace, DataPlaces, LockLimits, Locked, Prepared};
+use amikeep_hold::apps::{self, DataHeld, DataHere, DataHost, DataPlaces, LockLimits, Locked, Prepared};
 
 use crate::host::Host;
 
 /// How long connecting may take, with everything that can be found out before anything is locked.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// What stands in the history of a hold by commands.
+const STATED: &str =
+    "that the commands freeze all data of the server to which `connection` leads is what the configuration says";
 
 /// The application of a freeze.
 pub(crate) fn application(freeze: &Freeze) -> apps::Application {
@@ -46,24 +50,35 @@ pub(crate) fn data_held(app: &Prepared, freeze: &Freeze, mounts: &[CheckedMount]
     Ok(places.map_or(DataHeld::Yes, |places| places.held_by(mounts)))
 }
 
-/// Where the data of an application is on another machine, for its guard to look; or why it cannot be told.
-pub(crate) fn data_there(app: &Prepared) -> Result<Result<Vec<DataPlace>, String>, String> {
+/// Where the data of an application is on another machine, for its guard to look, if there is an application; or why it
+/// cannot be told.
+pub(crate) fn data_there(app: &Prepared) -> Result<Result<Option<DataHere>, String>, String> {
     match app.data(DataHost::Another).map_err(|error| chain(&error))? {
-        None => Ok(Ok(Vec::new())),
-        Some(DataPlaces::Here(places)) => Ok(Ok(places)),
+        None => Ok(Ok(None)),
+        Some(DataPlaces::Here(here)) => Ok(Ok(Some(here))),
         Some(DataPlaces::Unknown(why)) => Ok(Err(why)),
     }
 }
 
 /// What an image can be worth at the most: with an application no more than file systems, unless all of its data is known
-/// to stand still with it; and why, if it is less than the recipe says. Data that is known to be elsewhere is an error.
+/// to stand still with it; and why, if it is less than the recipe says. Data that is known to be elsewhere is an error, and so
+/// is that of another server than the one that would be locked.
 pub(crate) fn worth(freeze: &Freeze, data: DataHeld) -> Result<Worth, String> {
     match data {
+        DataHeld::Yes if freeze.via == Via::Command && freeze.application != Application::None => {
+            Ok(Worth { grade: freeze.grade(), doubt: Some(STATED.to_owned()) })
+        }
         DataHeld::Yes => Ok(Worth { grade: freeze.grade(), doubt: None }),
         DataHeld::No(outside) => {
             let told: Vec<String> = outside.iter().map(ToString::to_string).collect();
             Err(format!("data of {} would not be frozen: {}", freeze.application.as_str(), told.join("; ")))
         }
+        DataHeld::OfAnother(data) => Err(format!(
+            "`connection` leads to another {} than the one that works in `{}`, and the lock would be on the wrong one: \
+             correct the address",
+            freeze.application.as_str(),
+            data.display()
+        )),
         DataHeld::Unknown(why) => {
             let doubt = format!("whether the data is on the mounts cannot be told: {why}");
             Ok(Worth { grade: Grade::Filesystem, doubt: Some(doubt) })
@@ -75,7 +90,7 @@ pub(crate) fn worth(freeze: &Freeze, data: DataHeld) -> Result<Worth, String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Worth {
     pub(crate) grade: Grade,
-    /// Why it is less than the recipe says.
+    /// Why it is less than the recipe says, or no more than what the recipe says.
     pub(crate) doubt: Option<String>,
 }
 
@@ -125,4 +140,29 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hold::facts::tests::freeze;
+
+    #[test]
+    fn an_image_is_worth_what_is_known_of_its_data() {
+        let of = |via, data| worth(&Freeze { via, application: Application::Mysql, ..freeze() }, data);
+        let known = of(Via::Local, DataHeld::Yes).unwrap();
+        assert_eq!((known.grade, known.doubt), (Grade::Application, None));
+        let stated = of(Via::Command, DataHeld::Yes).unwrap();
+        assert_eq!(
+            (stated.grade, stated.doubt.as_deref()),
+            (Grade::Application, Some(STATED)),
+            "it is told, and counts"
+        );
+        let dark = of(Via::Ssm, DataHeld::Unknown("it is dark".to_owned())).unwrap();
+        assert!(dark.grade == Grade::Filesystem && dark.doubt.unwrap().ends_with("it is dark"));
+        let wrong = of(Via::Ssm, DataHeld::OfAnother("/data".into())).unwrap_err();
+        assert!(wrong.starts_with("`connection` leads to another mysql than the one that works in `/data`"), "{wrong}");
+        let without = worth(&freeze(), DataHeld::Yes).unwrap();
+        assert_eq!((without.grade, without.doubt), (Grade::Filesystem, None), "nobody is locked");
+    }
 }

@@ -125,7 +125,7 @@ fn accepted(freeze: &Freeze, data: DataHeld, grade_min: Option<Grade>) -> Result
     }
 }
 
-/// Another machine's guard looks, also where the application says that its data is.
+/// Another machine's guard looks, also where the application says that its data is, and whether that is its data.
 fn look_at_remote(
     app: &Prepared,
     freeze: &Freeze,
@@ -136,11 +136,11 @@ fn look_at_remote(
     let Some(Remote { shell, clock }) = purpose.remote.clone() else {
         return Err(NotReady::new("the instance to be held still through Systems Manager is not known"));
     };
-    let (places, unknown) = match data_there(app).map_err(NotReady::new)? {
-        Ok(places) => (places, None),
-        Err(why) => (Vec::new(), Some(DataHeld::Unknown(why))),
+    let (data, unknown) = match data_there(app).map_err(NotReady::new)? {
+        Ok(data) => (data, None),
+        Err(why) => (None, Some(DataHeld::Unknown(why))),
     };
-    let remote = prepare_remote(shell, freeze, purpose, facts, places, clock.now())?;
+    let remote = prepare_remote(shell, freeze, purpose, facts, data, clock.now())?;
     let worth = accepted(freeze, unknown.unwrap_or_else(|| remote.data().clone()), grade_min)?;
     Ok((remote, worth))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amikeep_domain::freeze::{Application, Freeze, HeldMount};
 use amikeep_domain::job::HoldStep;
 use amikeep_hold::Cause;
-use amikeep_hold::apps::DataPlace;
+use amikeep_hold::apps::DataHere;
 use amikeep_hold::ssm::{BudgetFrom, RemoteHolder, RemotePlan, RemoteReport, Shell};
 use jiff::Timestamp;
 
@@ -15,15 +15,17 @@ use crate::hold::ready::NotReady;
 use crate::hold::told::{End, left_mount, signed, step};
 
 /// Looks at the machine: what it refuses it refuses here, before anything is locked. `data` is what has to stand still
-/// with its mounts. Nobody waits before the freeze, but for users of an application that is locked by then.
+/// with its mounts, and how we are connected to whose it is. Nobody waits before the freeze, but for users of an application
+/// that is locked by then.
 pub(crate) fn prepare_remote(
     shell: Arc<dyn Shell>,
     freeze: &Freeze,
     purpose: &Purpose,
     facts: &[(String, String)],
-    data: Vec<DataPlace>,
+    data: Option<DataHere>,
     now: Timestamp,
 ) -> Result<RemoteHolder, NotReady> {
+    let (data, link) = data.map_or_else(Default::default, |here| (here.places, Some(here.link)));
     let is_locked = freeze.application != Application::None;
     let plan = RemotePlan {
         run: run_of(purpose, now),
@@ -31,6 +33,7 @@ pub(crate) fn prepare_remote(
         budget: freeze.budget.unsigned_abs(),
         budget_from: if is_locked { BudgetFrom::Order } else { BudgetFrom::Freeze },
         data,
+        link,
         pre: freeze.pre.clone(),
         post: freeze.post.clone(),
         command_limit: freeze.command_limit.unsigned_abs(),

@@ -1,7 +1,8 @@
 //! Where an application keeps its data, and whether all of that is on what will be frozen.
 //!
 //! It owns the proof that a freeze of some mounts holds a database still as a whole. A database whose log is on a file system
-//! that goes on is worth nothing in an image, whatever was locked. It must never take what it cannot see for what is held.
+//! that goes on is worth nothing in an image, whatever was locked; and so is one of which another server holds the lock
+//! (`owner`). It must never take what it cannot see for what is held.
 //!
 //! Directories are compared by the kernel's device numbers, with links resolved. One level of the data directory is looked
 //! at too, which is where databases have their links to other disks (`pg_wal`, `pg_tblspc`, schemas of MySQL).
@@ -10,10 +11,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use crate::apps::AppError;
+use crate::apps::owner::{Link, Owner, owner, source_towards};
 use crate::check::{CheckedMount, Found};
 use crate::device::DeviceNumber;
 use crate::mountinfo::MountLine;
@@ -34,10 +36,19 @@ pub enum DataHost {
 /// What an application says of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataPlaces {
-    /// It is on the machine that was asked about, and these are its directories.
-    Here(Vec<DataPlace>),
+    /// It is on the machine that was asked about.
+    Here(DataHere),
     /// It is not, or it does not say; why, in words.
     Unknown(String),
+}
+
+/// What a server says of itself that its machine can be asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataHere {
+    /// Its directories; the first is the one in which its processes work.
+    pub places: Vec<DataPlace>,
+    /// How our connection ends at it.
+    pub link: Link,
 }
 
 /// A directory of an application.
@@ -56,6 +67,8 @@ pub enum DataHeld {
     Yes,
     /// This is not.
     No(Vec<Outside>),
+    /// All of it is, and it is that of another server than the connection leads to.
+    OfAnother(PathBuf),
     /// It cannot be told; why, in words.
     Unknown(String),
 }
@@ -87,10 +100,35 @@ impl DataPlaces {
     pub fn held_by(&self, mounts: &[CheckedMount]) -> DataHeld {
         match self {
             Self::Unknown(why) => DataHeld::Unknown(why.clone()),
-            Self::Here(places) => match observe_mounts() {
-                Ok(lines) => compare(places, mounts, &lines),
+            Self::Here(here) => match observe_mounts() {
+                Ok(lines) => match compare(&here.places, mounts, &lines) {
+                    DataHeld::Yes => here.owner().holds(&here.places),
+                    other => other,
+                },
                 Err(error) => DataHeld::Unknown(format!("the mounts of this machine cannot be read: {error}")),
             },
+        }
+    }
+}
+
+impl DataHere {
+    fn owner(&self) -> Owner {
+        match self.places.first() {
+            Some(data) => owner(&self.link, &data.path),
+            None => Owner::Unknown("it names no directory".to_owned()),
+        }
+    }
+}
+
+impl Owner {
+    /// Whether data counts all of which stands still, and the first of whose directories is this owner's.
+    pub(crate) fn holds(self, data: &[DataPlace]) -> DataHeld {
+        match self {
+            Self::Ours => DataHeld::Yes,
+            Self::Another => DataHeld::OfAnother(data.first().map(|place| place.path.clone()).unwrap_or_default()),
+            Self::Unknown(why) => DataHeld::Unknown(format!(
+                "whether `connection` leads to the server of this data cannot be told: {why}"
+            )),
         }
     }
 }
@@ -167,14 +205,9 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// What is sent to an address of this machine has that address as its own. Binding it would tell less: hosts that stand in
-/// for others may bind what is not theirs. Nothing is sent by this.
+/// for others may bind what is not theirs.
 fn is_own(address: SocketAddr) -> bool {
-    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect(address)?;
-        socket.local_addr()
-    });
-    address.ip().is_loopback() || source.is_ok_and(|source| source.ip() == address.ip())
+    address.ip().is_loopback() || source_towards(address).is_ok_and(|source| source == address.ip())
 }
 
 /// What is said of a server on another machine.
@@ -184,6 +217,7 @@ fn elsewhere(host: &str) -> DataPlaces {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -195,7 +229,9 @@ mod tests {
     }
 
     fn here(paths: &[&Path]) -> DataPlaces {
-        DataPlaces::Here(paths.iter().map(|path| DataPlace { what: "the data", path: path.to_path_buf() }).collect())
+        let place = |path: &&Path| DataPlace { what: "the data", path: path.to_path_buf() };
+        let link = Link::Untold("nobody is asked".to_owned());
+        DataPlaces::Here(DataHere { places: paths.iter().map(place).collect(), link })
     }
 
     #[test]
@@ -203,10 +239,21 @@ mod tests {
         // Two file systems that every machine has.
         let (data, proc) = (tempfile::tempdir().unwrap(), Path::new("/proc/self/fdinfo"));
         let mounts = [checked(data.path())];
-        assert_eq!(here(&[data.path()]).held_by(&mounts), DataHeld::Yes);
+        let held = here(&[data.path()]).held_by(&mounts);
+        assert!(matches!(&held, DataHeld::Unknown(why) if why.ends_with("nobody is asked")), "{held:?}");
         let DataHeld::No(outside) = here(&[data.path(), proc]).held_by(&mounts) else { panic!("it is elsewhere") };
         assert_eq!(outside[0].mount, Path::new("/proc"));
         assert!(outside[0].to_string().ends_with("which is on `/proc`: add `/proc` to `mounts`, or move it"));
+    }
+
+    #[test]
+    fn data_that_stands_still_counts_if_it_is_that_of_the_server_that_is_locked() {
+        let data = [DataPlace { what: "the data", path: "/data".into() }];
+        assert_eq!(Owner::Ours.holds(&data), DataHeld::Yes);
+        assert_eq!(Owner::Another.holds(&data), DataHeld::OfAnother("/data".into()));
+        assert!(
+            matches!(Owner::Unknown("dark".to_owned()).holds(&data), DataHeld::Unknown(why) if why.ends_with("dark"))
+        );
     }
 
     #[test]

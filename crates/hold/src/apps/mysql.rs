@@ -14,15 +14,18 @@ mod dialect;
 mod lock;
 mod places;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
-use crate::apps::data::{DataHost, DataPlaces, away};
+use crate::apps::data::{DataHere, DataHost, DataPlaces, away};
 use crate::apps::mysql::dialect::Dialect;
 use crate::apps::mysql::lock::Method;
+use crate::apps::owner::Link;
 use crate::apps::session::{GIVE_UP_WAIT_MAX, PING_WAIT_MAX, RELEASE_WAIT_MAX, Server};
 use crate::apps::sql::{Client, IN_CLEAR, names_authority, text};
 use crate::apps::{AppError, LockLimits, MysqlLock, Recorded, Secret};
@@ -48,6 +51,8 @@ pub(super) struct Mysql {
     second: MySqlConnection,
     /// None for a socket.
     host: Option<String>,
+    /// None for a host.
+    socket: Option<PathBuf>,
 }
 
 /// Where and as whom.
@@ -92,8 +97,23 @@ impl Mysql {
         let dialect = text(&row, "version").and_then(|version| Dialect::of(&version)).ok_or_else(answer)?;
         let holder_id = text(&row, "id").and_then(|id| id.parse().ok()).ok_or_else(answer)?;
         let method = Method::of(lock, &dialect);
-        let host = options.get_socket().is_none().then(|| options.get_host().to_owned());
-        Ok(Self { client, dialect, method, holder: Some(holder), holder_id, second, host })
+        let socket = options.get_socket().cloned();
+        let host = socket.is_none().then(|| options.get_host().to_owned());
+        Ok(Self { client, dialect, method, holder: Some(holder), holder_id, second, host, socket })
+    }
+
+    /// How the connection that will hold the lock ends at the server. An account may see its own.
+    fn link(&mut self, variables: &BTreeMap<String, String>) -> Result<Link, AppError> {
+        if let Some(path) = &self.socket {
+            return Ok(Link::Socket(path.clone()));
+        }
+        let (second, id) = (&mut self.second, self.holder_id.to_string());
+        let rows = self.client.wait("tell where it sees this host", ANSWER_WAIT_MAX, async {
+            second.fetch_all(sqlx::raw_sql("SHOW PROCESSLIST")).await
+        })?;
+        let row = rows.iter().find(|row| text(*row, "Id").as_ref() == Some(&id));
+        let client = row.and_then(|row| text(row, "Host")).unwrap_or_default();
+        Ok(places::link_of_client(&client, self.host.as_deref().unwrap_or_default(), variables))
     }
 
     /// Whether a replica's applier runs. More than one source is more than this can put back as it was.
@@ -219,7 +239,9 @@ impl Server for Mysql {
             second.fetch_all(sqlx::raw_sql(places::QUESTION)).await
         })?;
         let told = rows.iter().filter_map(|row| Some((text(row, "Variable_name")?, text(row, "Value")?)));
-        places::of_variables(&told.collect()).map(DataPlaces::Here)
+        let variables = told.collect();
+        let (places, link) = (places::of_variables(&variables)?, self.link(&variables)?);
+        Ok(DataPlaces::Here(DataHere { places, link }))
     }
 
     fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError> {

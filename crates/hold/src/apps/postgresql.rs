@@ -13,7 +13,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor};
 
-use crate::apps::data::{DataHost, DataPlace, DataPlaces, away};
+use crate::apps::data::{DataHere, DataHost, DataPlace, DataPlaces, away};
+use crate::apps::owner::Link;
 use crate::apps::session::{PING_WAIT_MAX, Server};
 use crate::apps::sql::{Client, names_authority, text};
 use crate::apps::{AppError, LockLimits, Recorded, Secret};
@@ -36,6 +37,9 @@ const REPLICA: &str = "SELECT pg_last_wal_replay_lsn()::text AS wal_lsn, \
 const PLACES: &str = "SELECT path FROM (SELECT 0 AS rank, current_setting('data_directory') AS path \
     UNION ALL SELECT 1, pg_tablespace_location(oid) FROM pg_tablespace) AS places WHERE path <> '' ORDER BY rank, path";
 
+/// Where it sees us; nothing on a socket.
+const CLIENT: &str = "SELECT host(inet_client_addr()) AS host, inet_client_port()::text AS port";
+
 /// The server's code for a statement that took longer than its limit.
 const CANCELLED: &str = "(57014)";
 
@@ -47,6 +51,8 @@ pub(super) struct Postgresql {
     is_replica: bool,
     /// None for a socket.
     host: Option<String>,
+    /// The one, if it is one of a path.
+    socket: Option<PathBuf>,
 }
 
 /// Where and as whom. Environment variables and password files of the daemon's user count for what it leaves open, as
@@ -82,7 +88,22 @@ impl Postgresql {
         // A host that begins with `/` is the directory of the socket.
         let is_socket = options.get_socket().is_some() || options.get_host().starts_with('/');
         let host = (!is_socket).then(|| options.get_host().to_owned());
-        Ok(Self { client, connection, version, is_replica, host })
+        let directory = options.get_socket().cloned().or_else(|| is_socket.then(|| options.get_host().into()));
+        let socket = directory.map(|directory| directory.join(format!(".s.PGSQL.{}", options.get_port())));
+        Ok(Self { client, connection, version, is_replica, host, socket })
+    }
+
+    fn link(&mut self) -> Result<Link, AppError> {
+        if let Some(path) = &self.socket {
+            return Ok(Link::Socket(path.clone()));
+        }
+        let connection = &mut self.connection;
+        let row = self.client.wait("tell where it sees this host", ANSWER_WAIT_MAX, async {
+            connection.fetch_one(sqlx::raw_sql(CLIENT)).await
+        })?;
+        let told = text(&row, "host").zip(text(&row, "port").and_then(|port| port.parse().ok()));
+        let pooler = || Link::Untold("the server sees a connection on a socket: a pooler is in between".to_owned());
+        Ok(told.map_or_else(pooler, |(client, port)| Link::told(&client, port, "")))
     }
 
     fn checkpoint(&mut self, limit: Duration) -> Result<(), AppError> {
@@ -134,10 +155,9 @@ impl Server for Postgresql {
             }
         }
         if places.is_empty() {
-            Err(AppError::Answer { doing: "tell where its data is" })
-        } else {
-            Ok(DataPlaces::Here(places))
+            return Err(AppError::Answer { doing: "tell where its data is" });
         }
+        Ok(DataPlaces::Here(DataHere { places, link: self.link()? }))
     }
 
     fn lock(&mut self, limits: LockLimits) -> Result<Recorded, AppError> {

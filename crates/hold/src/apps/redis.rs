@@ -15,14 +15,16 @@ mod tls;
 mod url;
 
 use std::io::{self, BufRead};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::poll;
 
-use crate::apps::data::{DataHost, DataPlace, DataPlaces, away};
+use crate::apps::data::{DataHere, DataHost, DataPlace, DataPlaces, away};
+use crate::apps::owner::Link;
 use crate::apps::redis::resp::{Connection, Reply};
-use crate::apps::redis::url::RedisAddress;
+use crate::apps::redis::url::{Place, RedisAddress};
 use crate::apps::session::{PING_WAIT_MAX, Server};
 use crate::apps::{AppError, LockLimits, Recorded, Secret};
 use crate::moment::{Moment, to_timespec};
@@ -47,8 +49,7 @@ pub(super) struct Redis {
     connection: Connection,
     version: String,
     is_paused: bool,
-    /// None for a socket.
-    host: Option<String>,
+    place: Place,
 }
 
 /// Reads one answer, and tells it in words: the reader alone, for those who try it with anything.
@@ -64,11 +65,12 @@ pub(crate) fn read_address(address: &Secret) -> Result<RedisAddress, AppError> {
 impl Redis {
     /// Connects, and makes sure that this Redis can be held still.
     pub(super) fn connect(address: &Secret, limit: Duration) -> Result<Self, AppError> {
-        let address = read_address(address)?;
-        let connection = Connection::open(&address, limit.min(ANSWER_WAIT_MAX))?;
-        let mut redis = Self { connection, version: String::new(), is_paused: false, host: address.host() };
-        if let Some(password) = &address.password {
-            let user = address.user.as_deref();
+        let RedisAddress { place, user, password } = read_address(address)?;
+        let connection = Connection::open(&place, limit.min(ANSWER_WAIT_MAX))?;
+        let version = String::new();
+        let mut redis = Self { connection, version, is_paused: false, place };
+        if let Some(password) = &password {
+            let user = user.as_deref();
             let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.reveal()]).collect();
             redis.ask(&words, "authenticate")?;
         }
@@ -131,6 +133,23 @@ impl Redis {
         }
     }
 
+    /// Where Redis sees us, or, where it will not say, where we do.
+    fn link(&mut self) -> Result<Link, AppError> {
+        if let Place::Unix(path) = &self.place {
+            return Ok(Link::Socket(path.clone()));
+        }
+        let told = match self.ask(&["CLIENT", "INFO"], "tell where it sees this host") {
+            Ok(Reply::Text(info)) => client_of(&info),
+            Ok(_) | Err(AppError::Refused { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let own = || self.connection.own_address();
+        Ok(match told.map(|client| (client, true)).or_else(|| Some((own()?, false))) {
+            Some((client, is_told)) => Link::Tcp { clients: vec![client], is_told },
+            None => Link::Untold("Redis tells where it sees this host to users who may run CLIENT INFO".to_owned()),
+        })
+    }
+
     fn ask(&mut self, words: &[&str], doing: &'static str) -> Result<Reply, AppError> {
         match self.connection.ask(words).map_err(|source| AppError::Connection { doing, source })? {
             Reply::Refusal(answer) => Err(AppError::Refused { doing, answer }),
@@ -146,7 +165,7 @@ impl Server for Redis {
 
     /// Its directory, and in it the one of the append-only files, where Redis 7 has one.
     fn data(&mut self, of: DataHost) -> Result<DataPlaces, AppError> {
-        if let Some(away) = away(self.host.as_deref(), of)? {
+        if let Some(away) = away(self.place.host(), of)? {
             return Ok(away);
         }
         let directory = match self.setting("dir") {
@@ -160,7 +179,8 @@ impl Server for Redis {
         let of_files = self.setting("appenddirname")?.map(|name| directory.join(name)).filter(|it| it.is_dir());
         let places = [("the data", Some(directory)), ("the append-only file", of_files)];
         let place = |(what, path): (&'static str, Option<PathBuf>)| Some(DataPlace { what, path: path? });
-        Ok(DataPlaces::Here(places.into_iter().filter_map(place).collect()))
+        let places = places.into_iter().filter_map(place).collect();
+        Ok(DataPlaces::Here(DataHere { places, link: self.link()? }))
     }
 
     /// The pause ends by itself when the times to wait and to hold have passed, whoever dies.
@@ -191,6 +211,11 @@ impl Server for Redis {
     fn release(&mut self) -> Result<(), AppError> {
         self.unpause()
     }
+}
+
+/// From one line of words such as `addr=10.0.3.9:51234`.
+fn client_of(info: &str) -> Option<SocketAddr> {
+    info.split_ascii_whitespace().find_map(|word| word.strip_prefix("addr="))?.parse().ok()
 }
 
 /// The value of one line of INFO.
@@ -242,6 +267,14 @@ mod tests {
         assert_eq!(field(INFO, "redis_version"), Some("7.0.15"));
         assert_eq!(field(INFO, "version"), None);
         assert_eq!(field(INFO, "redis"), None);
+    }
+
+    #[test]
+    fn where_redis_sees_us_is_a_word_of_its_own() {
+        let info = "id=7 addr=10.0.3.9:51234 laddr=10.0.3.7:6379 fd=8 name= db=0\n";
+        assert_eq!(client_of(info), Some("10.0.3.9:51234".parse().unwrap()));
+        assert_eq!(client_of("id=7 addr=[::1]:51234 laddr=[::1]:6379"), Some("[::1]:51234".parse().unwrap()));
+        assert_eq!((client_of("id=7 laddr=10.0.3.7:6379"), client_of("addr=/run/redis:0")), (None, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::apps::owner::Owner;
 use crate::disk::{Disk, disk};
 use crate::ssm::ShellOutput;
 
@@ -52,6 +53,8 @@ pub(super) struct Answer {
     pub(super) mounts: Vec<RemoteMount>,
     /// What was found of each directory of a database, by its number.
     pub(super) data: BTreeMap<usize, Found>,
+    /// Whose data it is.
+    pub(super) owner: Option<Owner>,
     /// Seconds since 1970 there.
     pub(super) clock: Option<i64>,
     pub(super) stalled: Option<Stalled>,
@@ -112,7 +115,8 @@ impl Answer {
         let verdict = Verdict::of(output.exit_code)?;
         let why = format!("exit code {}", output.exit_code);
         let (mounts, data) = (Vec::new(), BTreeMap::new());
-        let mut answer = Self { verdict, why, mounts, data, clock: None, stalled: None, before_freeze: None };
+        let mut answer =
+            Self { verdict, why, mounts, data, owner: None, clock: None, stalled: None, before_freeze: None };
         for line in lines {
             match line.split_once(' ') {
                 Some(("why", why)) => why.clone_into(&mut answer.why),
@@ -120,6 +124,7 @@ impl Answer {
                 Some(("mount", rest)) => answer.mounts.extend(mount(rest)),
                 Some(("disk", rest)) => add_disk(&mut answer.mounts, rest),
                 Some(("data", rest)) => answer.data.extend(found(rest)),
+                Some(("server", rest)) => answer.owner = owner(rest),
                 Some(("frozen", rest)) => answer.before_freeze = before_freeze(rest),
                 Some(("thawed", rest)) => answer.stalled = stalled(rest),
                 _ => {}
@@ -164,6 +169,16 @@ fn found(line: &str) -> Option<(usize, Found)> {
         _ => return None,
     };
     Some((number.parse().ok()?, found))
+}
+
+/// `ours`, `another`, or `unknown` and why.
+fn owner(line: &str) -> Option<Owner> {
+    match line.split_once(' ') {
+        None if line == "ours" => Some(Owner::Ours),
+        None if line == "another" => Some(Owner::Another),
+        Some(("unknown", why)) => Some(Owner::Unknown(why.to_owned())),
+        _ => None,
+    }
 }
 
 /// `90 100 103`: when the command was started, the first mount about to be frozen, and the last one frozen.

@@ -8,7 +8,8 @@
 #   OVER_AT    seconds since 1970 by which all of it has to be thawed, if somebody else waits for it too; else 0
 #   LIMIT_S    the longest that one command before or after the hold may run, in seconds
 #   MOUNTS     how many mounts there are, and mount_1, mount_2 ... where they are, in the order of freezing
-#   DATAS      how many directories a database has, and data_1, data_2 ... where they are
+#   DATAS      how many directories a database has, and data_1, data_2 ... where they are; it works in the first
+#   CLIENTS    where a database sees whoever locks it, as the kernel writes that in its table of connections; else nothing
 #   PRES POSTS how many commands there are, and pre_run N and post_run N, which become them
 #
 # Who thaws: the thaw command; else the watchdog, which is started and heard before anything is frozen, left the process
@@ -161,6 +162,40 @@ data_in() {
         case $chosen in *" $dev "*) ;; *) say "outside $where"; return ;; esac
     done
     say held
+}
+
+# Whether the connection that locks a database ends in a process that works in its directory, as all of its processes do:
+# the kernel says both, so neither a copy of the data nor the same path somewhere else is taken for it.
+server() {
+    [ -n "$CLIENTS" ] || return 0
+    for tool in grep ls; do
+        command -v "$tool" >/dev/null 2>&1 || { say "server unknown there is no $tool"; return; }
+    done
+    workers='' networks=''
+    for at in /proc/[0-9]*; do
+        [ "$at/cwd" -ef "$data_1" ] 2>/dev/null || continue
+        workers="$workers $at/fd"
+        for other in $networks; do
+            # Processes of one network see the same connections.
+            if [ "$other/ns/net" -ef "$at/ns/net" ]; then continue 2; fi
+        done
+        networks="$networks $at"
+    done
+    [ -n "$workers" ] || { say "server unknown no process works in $data_1"; return; }
+    set --
+    for client in $CLIENTS; do set -- "$@" -e " $client 01 "; done
+    for at in $networks; do
+        connections=$(grep -hF "$@" "$at/net/tcp" "$at/net/tcp6" 2>/dev/null)
+        while read -r _ _ _ _ _ _ _ _ _ inode _; do
+            # shellcheck disable=SC2086
+            case $(ls -l $workers 2>/dev/null) in
+            *"socket:[${inode:-none}]"*) say 'server ours'; return ;;
+            esac
+        done <<END
+$connections
+END
+    done
+    say 'server another'
 }
 
 protect() {
@@ -466,6 +501,7 @@ check)
     [ "$PRES" = 0 ] && [ "$POSTS" = 0 ] || tools timeout
     check
     datas
+    server
     say "clock $(date +%s)"
     if is_busy; then busy; fi
     exit 0

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::apps::DataPlace;
+use crate::apps::{DataPlace, Link};
 
 /// A shell has ten descriptors that can be named, and the guard needs some of them for itself.
 pub const MOUNTS_MAX: usize = 6;
@@ -30,6 +30,8 @@ pub struct RemotePlan {
     pub budget_from: BudgetFrom,
     /// The directories of a database that is to stand still with it.
     pub data: Vec<DataPlace>,
+    /// How whoever locks that database is connected to it.
+    pub link: Option<Link>,
     /// What runs before, on that machine: programs with their arguments.
     pub pre: Vec<Vec<String>>,
     /// What runs at the end, in reverse, whatever happened.
@@ -131,6 +133,7 @@ impl RemotePlan {
         for (number, place) in self.data.iter().enumerate() {
             line(&format!("data_{}", number + 1), &place.path.display().to_string());
         }
+        line("CLIENTS", &self.link.as_ref().map(Link::client_words).unwrap_or_default().join(" "));
         line("PRES", &self.pre.len().to_string());
         line("POSTS", &self.post.len().to_string());
         for (name, value) in &self.facts {
@@ -211,6 +214,7 @@ mod tests {
             budget: Duration::from_secs(45),
             budget_from: BudgetFrom::Freeze,
             data: vec![DataPlace { what: "the data", path: "/var/lib/it's".into() }],
+            link: Some(Link::Tcp { clients: vec!["[::1]:80".parse().unwrap()], is_told: true }),
             pre: vec![vec!["/usr/local/bin/drain".to_owned(), "it's $(reboot) `now`\n".to_owned()]],
             post: Vec::new(),
             command_limit: Duration::from_secs(10),
@@ -235,6 +239,7 @@ mod tests {
             mount_1='/var/lib/mysql'
             DATAS='1'
             data_1='/var/lib/it'\''s'
+            CLIENTS='00000000000000000000000001000000:0050'
             PRES='1'
             POSTS='0'
             AMIKEEP_JOB='j'\''1'

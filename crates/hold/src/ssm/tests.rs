@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
-use crate::apps::DataPlace;
+use crate::apps::{DataPlace, Link};
 
 /// No less than what the plan says.
 const NO_LESS: Duration = Duration::MAX;
@@ -53,6 +53,7 @@ fn plan() -> RemotePlan {
         budget: Duration::from_secs(45),
         budget_from: BudgetFrom::Freeze,
         data: Vec::new(),
+        link: None,
         pre: Vec::new(),
         post: Vec::new(),
         command_limit: Duration::from_secs(10),
@@ -178,6 +179,30 @@ fn data_that_is_elsewhere_there_is_named_and_what_is_missing_is_not_known() {
     assert!(outside[0].to_string().starts_with("the log is in `/log`, which is on `/mnt`: add"), "{outside:?}");
     assert!(matches!(held("data 1 held\ndata 2 missing\n"), DataHeld::Unknown(why) if why.contains("`/log`")));
     assert!(matches!(held(""), DataHeld::Unknown(_)), "no guard that says nothing is believed");
+}
+
+#[test]
+fn data_of_another_server_than_the_one_that_is_locked_is_told_from_what_is_not_known() {
+    let data = vec![DataPlace { what: "the data", path: "/srv/db".into() }];
+    let held = |link: Link, lines: &str| {
+        let answer = said(0, &format!("mount 1 8:16 xfs rw\n{lines}clock {}\n", now().as_second()));
+        let plan = RemotePlan { data: data.clone(), link: Some(link), ..plan() };
+        RemoteHolder::prepare(shell([answer]) as Arc<dyn Shell>, plan, now()).unwrap().data().clone()
+    };
+    let tcp = |is_told| Link::Tcp { clients: vec!["10.0.3.9:51234".parse().unwrap()], is_told };
+    let is_unknown = |held: DataHeld, word: &str| matches!(held, DataHeld::Unknown(why) if why.contains(word));
+    for is_told in [true, false] {
+        assert_eq!(held(tcp(is_told), "data 1 held\nserver ours\n"), DataHeld::Yes);
+        assert!(is_unknown(held(tcp(is_told), "data 1 held\nserver unknown there is no grep\n"), "there is no grep"));
+        assert!(
+            is_unknown(held(tcp(is_told), "data 1 held\n"), "did not say"),
+            "no guard that says nothing is believed"
+        );
+        assert!(is_unknown(held(tcp(is_told), "data 1 missing\nserver ours\n"), "no such directory"));
+    }
+    assert_eq!(held(tcp(true), "data 1 held\nserver another\n"), DataHeld::OfAnother("/srv/db".into()));
+    assert!(is_unknown(held(tcp(false), "data 1 held\nserver another\n"), "how the server sees this host"));
+    assert!(is_unknown(held(Link::Untold("a pooler".to_owned()), "data 1 held\nserver ours\n"), "a pooler"));
 }
 
 #[test]

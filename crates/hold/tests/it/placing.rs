@@ -1,16 +1,17 @@
-//! Where databases say that their data is, against what would be frozen: a log on a volume that is not named is found.
+//! Where databases say that their data is, against what would be frozen: a log on a volume that is not named is found. So is
+//! another server that says the same.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use amikeep_hold::CheckedMount;
-use amikeep_hold::apps::{DataHeld, DataHost, MysqlLock, Prepared};
+use amikeep_hold::apps::{Application, DataHeld, DataHere, DataHost, DataPlaces, Link, MysqlLock, Prepared, Secret};
 
-use crate::bench::{Bench, Fs, said};
-use crate::server::directory_of;
+use crate::bench::{Bench, Fs, PATIENCE, said};
 use crate::server::mariadb::MariaDb;
 use crate::server::postgresql::{Postgres, move_log};
 use crate::server::redis::Redis;
+use crate::server::{directory_of, free_port};
 
 /// Held by both file systems, and not by the first alone: what is on the second is named, with its mount.
 fn is_held_by_both_alone(prepared: &Prepared, bench: &Bench, what: &str, directory: &Path) {
@@ -71,4 +72,68 @@ fn the_directory_of_redis_on_a_volume_that_is_not_named_is_found() {
     std::fs::create_dir(&data).unwrap();
     let server = Redis::on(&data, bench.directory(), "server", "--appendonly yes").unwrap();
     is_held_by_both_alone(&server.prepared(), &bench, "the data", &data);
+}
+
+/// What a server tells of itself that is reached by an address.
+fn told(application: Application, address: &str) -> (Prepared, DataHere) {
+    let prepared = application.prepare(Some(&Secret::new(address)), PATIENCE).unwrap();
+    match prepared.data(DataHost::This).unwrap() {
+        Some(DataPlaces::Here(here)) => (prepared, here),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The second server says that its data is where that of the first is, as one in a container or on another machine does.
+fn is_told_from_another(bench: &Bench, application: Application, addresses: [&str; 2]) {
+    let [(_first, first), (_second, second)] = addresses.map(|address| told(application, address));
+    let (mounts, data) = (bench.checked(), first.places[0].path.clone());
+    let lie = DataPlaces::Here(DataHere { places: first.places.clone(), link: second.link });
+    assert_eq!(lie.held_by(&mounts), DataHeld::OfAnother(data));
+    assert_eq!(DataPlaces::Here(first).held_by(&mounts), DataHeld::Yes);
+}
+
+#[test]
+fn a_server_that_names_the_same_directories_is_told_from_the_one_that_works_in_them() {
+    let Some(bench) = Bench::with(&[Fs::Xfs, Fs::Ext4]) else { return };
+    let (ports, place) = ([free_port(), free_port()], bench.directory());
+    let servers: Vec<Redis> = (0..2)
+        .map(|n| {
+            let options = format!("--appendonly yes --bind 127.0.0.1 --port {}", ports[n]);
+            Redis::on(bench.mount(n), place, &format!("redis-{n}"), &options).unwrap()
+        })
+        .collect();
+    let addresses = ports.map(|port| format!("redis://127.0.0.1:{port}"));
+    is_told_from_another(&bench, Application::Redis, addresses.each_ref().map(String::as_str));
+    // Where it will not say how it sees us, what we see ourselves does, where nothing translates addresses.
+    servers[0].ask("ACL SETUSER default -client|info");
+    let (_prepared, here) = told(Application::Redis, &addresses[0]);
+    assert!(matches!(here.link, Link::Tcp { is_told: false, .. }), "{here:?}");
+    assert_eq!(DataPlaces::Here(here).held_by(&bench.checked()), DataHeld::Yes);
+    drop(servers);
+
+    let listen =
+        |port: u16| ["--skip-networking=0".into(), "--bind-address=127.0.0.1".into(), format!("--port={port}")];
+    let _servers = [0, 1].map(|n| {
+        let data = MariaDb::fill(bench.mount(n));
+        MariaDb::on(&data, place, &format!("mariadb-{n}"), &listen(ports[n])).unwrap()
+    });
+    let addresses = ports.map(|port| format!("mysql://root@127.0.0.1:{port}/"));
+    let application = Application::Mysql(MysqlLock::EveryEngine);
+    is_told_from_another(&bench, application, addresses.each_ref().map(String::as_str));
+}
+
+#[test]
+fn a_standby_is_told_from_its_primary() {
+    let Some(bench) = Bench::with(&[Fs::Xfs, Fs::Ext4]) else { return };
+    let (ports, place) = ([free_port(), free_port()], bench.directory());
+    // A standby takes no fewer connections than the primary that it was copied from.
+    let listen = ["listen_addresses=127.0.0.1".to_owned(), "max_connections=100".to_owned()];
+    let data = [0, 1].map(|n| directory_of("postgres", &bench.mount(n).join("data")));
+    Postgres::fill(bench.mount(0));
+    // A copy has the same identifier of its system, and as a standby it says the same of itself.
+    said(&format!("cp -a {}/. {}", data[0].display(), data[1].display()));
+    std::fs::write(data[1].join("standby.signal"), "").unwrap();
+    let _servers = [0, 1].map(|n| Postgres::with(&data[n], place, &format!("pg-{n}"), ports[n], &listen).unwrap());
+    let addresses = ports.map(|port| format!("postgresql://postgres@127.0.0.1:{port}/postgres"));
+    is_told_from_another(&bench, Application::Postgresql, addresses.each_ref().map(String::as_str));
 }

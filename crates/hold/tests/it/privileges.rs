@@ -87,6 +87,8 @@ fn the_account_for_redis_is_enough_and_needs_each_of_its_commands() {
     let address = server.address("amikeep:PASSWORD@");
     hold(Application::Redis, &address).unwrap();
     assert!(is_told(Application::Redis, &address));
+    server.ask("ACL SETUSER amikeep -client|info");
+    assert!(is_told(Application::Redis, &address), "where it sees us is told apart");
     server.ask("ACL SETUSER amikeep -config|get");
     assert!(!is_told(Application::Redis, &address), "it does without, and the image is worth less");
     for command in ["client|pause", "client|unpause", "info", "ping", "bgsave"] {

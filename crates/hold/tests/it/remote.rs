@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amikeep_hold::apps::{DataHeld, DataPlace};
+use amikeep_hold::apps::{Application, DataHeld, DataHere, DataHost, DataPlace, DataPlaces, Secret};
 use amikeep_hold::ssm::{
     BudgetFrom, RemoteError, RemoteHold, RemoteHolder, RemotePlan, Shell, ShellError, ShellOutput, thaw_left,
 };
@@ -17,6 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::bench::{BOTH, Bench, Fs, PATIENCE, fsfreeze, is_thawed, said};
+use crate::server::free_port;
+use crate::server::redis::Redis;
 use crate::writer::Writer;
 
 /// No less than what the plan says.
@@ -97,6 +99,7 @@ fn plan(bench: &Bench, run: &str) -> RemotePlan {
         budget: Duration::from_secs(40),
         budget_from: BudgetFrom::Freeze,
         data: Vec::new(),
+        link: None,
         pre: Vec::new(),
         post: Vec::new(),
         command_limit: Duration::from_secs(20),
@@ -403,5 +406,37 @@ fn commands_around_a_hold_run_there_and_a_failure_ends_in_no_freeze() {
         assert!(report.doubt.unwrap().contains("command 2 before"), "{tools:?}");
         assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 3, "both commands after ran");
         assert!(is_thawed(bench.mount(0)));
+    }
+}
+
+#[test]
+fn the_server_that_works_in_its_directory_is_told_from_one_that_names_the_same() {
+    let Some(bench) = Bench::with(&[Fs::Ext4]) else { return };
+    let start = |name: &str| {
+        let (data, port) = (bench.mount(0).join(name), free_port());
+        fs::create_dir(&data).unwrap();
+        let options = format!("--appendonly yes --bind 127.0.0.1 --port {port}");
+        let server = Redis::on(&data, bench.directory(), name, &options).unwrap();
+        let address = Secret::new(format!("redis://127.0.0.1:{port}"));
+        (server, Application::Redis.prepare(Some(&address), PATIENCE).unwrap())
+    };
+    let servers = [start("one"), start("other")];
+    let [one, other] = servers.each_ref().map(|(_, prepared)| match prepared.data(DataHost::Another).unwrap() {
+        Some(DataPlaces::Here(here)) => here,
+        unknown => panic!("{unknown:?}"),
+    });
+    for tools in ALL {
+        let here = Here::with(tools, &bench);
+        let held = |here_is: DataHere| {
+            let plan = RemotePlan { data: here_is.places, link: Some(here_is.link), ..plan(&bench, "look") };
+            RemoteHolder::prepare(here.shell(), plan, now()).unwrap().data().clone()
+        };
+        assert_eq!(held(one.clone()), DataHeld::Yes, "{tools:?}");
+        let lie = DataHere { places: one.places.clone(), link: other.link.clone() };
+        assert_eq!(held(lie), DataHeld::OfAnother(one.places[0].path.clone()), "{tools:?}");
+        // The data of a server that is in a container or was stopped, say.
+        let place = DataPlace { what: "the data", path: bench.mount(0).to_owned() };
+        let nobody = held(DataHere { places: vec![place], link: one.link.clone() });
+        assert!(matches!(&nobody, DataHeld::Unknown(why) if why.contains("no process works in")), "{nobody:?}");
     }
 }

@@ -9,12 +9,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::apps::owner::Link;
 use crate::apps::{AppError, DataPlace};
 
 /// Every account may ask it. A version that does not know a variable leaves it out.
 pub(super) const QUESTION: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('datadir', 'innodb_data_home_dir', \
     'innodb_log_group_home_dir', 'innodb_undo_directory', 'innodb_data_file_path', 'innodb_directories', \
-    'log_bin_basename', 'aria_log_dir_path')";
+    'log_bin_basename', 'aria_log_dir_path', 'proxy_protocol_networks')";
 
 const DIRECTORIES: [(&str, &str); 4] = [
     ("innodb_data_home_dir", "the data of InnoDB"),
@@ -56,6 +57,19 @@ pub(super) fn of_variables(variables: &BTreeMap<String, String>) -> Result<Vec<D
     Ok(places)
 }
 
+/// From the column `Host` of a list of connections, as in `10.0.3.9:51234` or `ip-10-0-3-9.ec2.internal:51234`, of a server on
+/// this host. Where proxies may say for whom they ask, it may be what a proxy said.
+pub(super) fn link_of_client(client: &str, server: &str, variables: &BTreeMap<String, String>) -> Link {
+    let told = client.rsplit_once(':').and_then(|(client, port)| Some((client, port.parse().ok()?)));
+    let link = told.map(|(client, port)| Link::told(client, port, server));
+    let by_proxy = variables.get("proxy_protocol_networks").is_some_and(|networks| !networks.is_empty());
+    match link {
+        Some(Link::Tcp { clients, is_told }) => Link::Tcp { clients, is_told: is_told && !by_proxy },
+        Some(link) => link,
+        None => Link::Untold(format!("the server sees this host as `{client}`, without a port")),
+    }
+}
+
 /// `/data/` and `/data/.` are the same directory, and so is what components say.
 fn same(one: &Path, other: &Path) -> bool {
     one.components().eq(other.components())
@@ -83,6 +97,23 @@ mod tests {
             ("log_bin_basename", ""),
         ];
         assert_eq!(ask(&variables), [("the data", "/data/".to_owned())]);
+    }
+
+    #[test]
+    fn a_connection_is_where_the_server_sees_it_unless_a_proxy_may_say_so() {
+        let ask = |host: &str, networks: &str| {
+            link_of_client(
+                host,
+                "127.0.0.1",
+                &BTreeMap::from([("proxy_protocol_networks".to_owned(), networks.to_owned())]),
+            )
+        };
+        let here = |is_told| Link::Tcp { clients: vec!["10.0.3.9:51234".parse().unwrap()], is_told };
+        assert_eq!((ask("10.0.3.9:51234", ""), ask("10.0.3.9:51234", "*")), (here(true), here(false)));
+        assert_eq!(ask("localhost:7", ""), Link::told("localhost", 7, ""));
+        for host in ["localhost", "", "10.0.3.9:x"] {
+            assert!(matches!(ask(host, ""), Link::Untold(_)), "{host}");
+        }
     }
 
     #[test]

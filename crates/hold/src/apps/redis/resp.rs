@@ -3,13 +3,13 @@
 //! It owns bytes and limits: no answer is waited for beyond its time or kept beyond its size. It knows no command.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::apps::AppError;
 use crate::apps::redis::tls::{self, TlsStream};
-use crate::apps::redis::url::{Place, RedisAddress};
+use crate::apps::redis::url::Place;
 
 /// INFO is a few kilobytes; it has a line for each database.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
@@ -80,9 +80,9 @@ pub(super) struct Connection {
 
 impl Connection {
     /// `limit` is for connecting, and for each wait for a part of an answer.
-    pub(super) fn open(address: &RedisAddress, limit: Duration) -> Result<Self, AppError> {
+    pub(super) fn open(place: &Place, limit: Duration) -> Result<Self, AppError> {
         let failed = |source| AppError::Connection { doing: "connect to Redis", source };
-        let stream = match &address.place {
+        let stream = match place {
             Place::Unix(path) => UnixStream::connect(path).map(Stream::Unix).map_err(failed)?,
             Place::Tcp { host, port } => Stream::Tcp(connect(host, *port, limit).map_err(failed)?),
             Place::Tls { host, port, files } => {
@@ -101,6 +101,15 @@ impl Connection {
     /// Another limit from here on.
     pub(super) fn limit(&self, limit: Duration) -> io::Result<()> {
         self.stream.get_ref().limit(limit)
+    }
+
+    /// Where this host sees itself; none on a socket of its own.
+    pub(super) fn own_address(&self) -> Option<SocketAddr> {
+        match self.stream.get_ref() {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Tls(stream) => stream.sock.local_addr().ok(),
+            Stream::Unix(_) => None,
+        }
     }
 
     pub(super) fn ask(&mut self, words: &[&str]) -> io::Result<Reply> {

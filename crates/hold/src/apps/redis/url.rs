@@ -29,12 +29,12 @@ pub(super) enum Place {
     Unix(PathBuf),
 }
 
-impl RedisAddress {
+impl Place {
     /// None for a socket.
-    pub(super) fn host(&self) -> Option<String> {
-        match &self.place {
-            Place::Tcp { host, .. } | Place::Tls { host, .. } => Some(host.clone()),
-            Place::Unix(_) => None,
+    pub(super) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tcp { host, .. } | Self::Tls { host, .. } => Some(host),
+            Self::Unix(_) => None,
         }
     }
 }

@@ -47,7 +47,7 @@ impl Server for Notes {
     }
 
     fn data(&mut self, _: DataHost) -> Result<DataPlaces, AppError> {
-        self.note("data").map(|()| DataPlaces::Here(Vec::new()))
+        self.note("data").map(|()| DataPlaces::Unknown(String::new()))
     }
 
     fn lock(&mut self, _: LockLimits) -> Result<Recorded, AppError> {
