@@ -6,6 +6,8 @@ mod redis;
 mod rows;
 mod ssm;
 mod ssm_apps;
+mod ssm_postgresql;
+mod ssm_redis;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -257,4 +259,41 @@ async fn a_rehearsal_freezes_thaws_and_prints_the_stall() {
     assert_eq!((ran.code, ran.json()["held"].as_bool()), (0, Some(true)), "{ran:?}");
     assert_eq!(ran.json()["mounts"].as_array().unwrap().len(), 2);
     scene.flows_again();
+}
+
+impl Scene {
+    /// Rehearses `capture = "snapshots"` over a real freeze: both disks stood still, what an image would carry is told, and
+    /// nothing was taken.
+    async fn rehearses_snapshots(&self, more: &[&str]) {
+        let ran = self.site.run(&[&["hold", "--freeze", "disks", "--test"], more].concat()).await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for words in
+            ["xfs", "ext4", "Writes stood still for", "An image by CreateSnapshots", "root device name", "It works"]
+        {
+            assert!(ran.stdout.contains(words), "{words} in {}", ran.stdout);
+        }
+        let ran = self.site.run(&[&["hold", "--freeze", "disks", "--test", "--format", "json"], more].concat()).await;
+        let (told, capture) = (ran.json(), ran.json()["capture_by_snapshots"].clone());
+        assert_eq!(
+            (ran.code, told["held"].as_bool(), capture["fit"].as_bool()),
+            (0, Some(true), Some(true)),
+            "{ran:?}"
+        );
+        let volumes = capture["carries"]["volumes"].as_str().unwrap();
+        assert!(["/dev/xvda", "/dev/sdf", "/dev/sdg"].iter().all(|device| volumes.contains(device)), "{capture:#}");
+        let steps: Vec<&str> =
+            told["steps"].as_array().unwrap().iter().map(|it| it["step"].as_str().unwrap()).collect();
+        assert_eq!(steps, ["frozen", "frozen", "thawed", "thawed"], "{told:#}");
+        assert!(told["stall_ms"].is_u64() && told["mounts"].as_array().unwrap().len() == 2, "{told:#}");
+        self.flows_again();
+        for action in [Action::CreateSnapshots, Action::CreateImage, Action::RegisterImage] {
+            assert_eq!(self.site.world.count(action), 0, "nothing was taken");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_of_snapshots_freezes_and_tells_what_an_image_would_carry() {
+    let Some(scene) = Scene::new(world(), "fail", "capture = \"snapshots\"").await else { return };
+    scene.rehearses_snapshots(&[]).await;
 }
