@@ -50,6 +50,8 @@ pub(super) struct Redis {
     version: String,
     is_paused: bool,
     place: Place,
+    /// What no error may show.
+    address: Secret,
 }
 
 /// Reads one answer, and tells it in words: the reader alone, for those who try it with anything.
@@ -68,7 +70,7 @@ impl Redis {
         let RedisAddress { place, user, password } = read_address(address)?;
         let connection = Connection::open(&place, limit.min(ANSWER_WAIT_MAX))?;
         let version = String::new();
-        let mut redis = Self { connection, version, is_paused: false, place };
+        let mut redis = Self { connection, version, is_paused: false, place, address: address.clone() };
         if let Some(password) = &password {
             let user = user.as_deref();
             let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password.reveal()]).collect();
@@ -152,7 +154,8 @@ impl Redis {
 
     fn ask(&mut self, words: &[&str], doing: &'static str) -> Result<Reply, AppError> {
         match self.connection.ask(words).map_err(|source| AppError::Connection { doing, source })? {
-            Reply::Refusal(answer) => Err(AppError::Refused { doing, answer }),
+            // Redis repeats what it does not know: of an `AUTH` that was renamed, the password.
+            Reply::Refusal(answer) => Err(AppError::Refused { doing, answer: self.address.cover(&answer) }),
             reply => Ok(reply),
         }
     }

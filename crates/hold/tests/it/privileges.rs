@@ -100,3 +100,15 @@ fn the_account_for_redis_is_enough_and_needs_each_of_its_commands() {
     }
     hold(Application::Redis, &address).unwrap();
 }
+
+/// It repeats what it does not understand.
+#[test]
+fn a_redis_that_does_not_know_how_to_log_in_shows_no_password() {
+    let Some(_alone) = alone() else { return };
+    let place = place();
+    let options = "--appendonly no --rename-command AUTH LOGIN";
+    let server = Redis::on(place.path(), place.path(), "first", options).unwrap();
+    let result = hold(Application::Redis, &server.address("amikeep:hunter%322@"));
+    let told = format!("{result:?}");
+    assert!(is_refused(&result) && told.contains("AUTH") && !told.contains("hunter"), "{told}");
+}
