@@ -56,7 +56,8 @@ const MEANINGS: &[(&str, &str)] = &[
         "Processor time is what Linux counts for the process, in hundredths of a second. A fire is late by the time from \
          its nominal second to its row in the ledger, so it contains a listing of the account. Memory is what Linux counts \
          as resident. Pages of files are those of the program as it is on the disk: the system takes them back when it \
-         needs them, and daemons of one host share them.",
+         needs them, and daemons of one host share them. Policies fire in all 1,440 minutes of a day, and those of one \
+         schedule share it: ten thousand different ones take 8 MiB more.",
     ),
     ("ledger", "Commits are synced to the disk one by one, so their number a second is the disk's more than ours."),
 ];
