@@ -229,13 +229,20 @@ refuse() { refused="${refused}refused $mount $1; "; }
 # Runs command $2 before or after ($1) the hold, in a process of its own that ends at the limit.
 hook() { timeout "$LIMIT_S" sh "$dir/guard.sh" "$1" "$2" </dev/null >/dev/null 2>&1; }
 
-# After the hold, in reverse, once, whoever comes first.
+# After the hold, in reverse, each once. Whoever comes second waits for the first, as long as that one can take, and goes on
+# where it died.
 posts() {
-    mkdir "$dir/posts" 2>/dev/null || return 0
     [ -e "$dir/entered" ] || return 0
+    tries=0
+    while poster=$(readlink "$dir/poster") && is_alive "$poster" && [ "$tries" -lt $((POSTS * LIMIT_S * 10)) ]; do
+        tries=$((tries + 1))
+        sleep 0.1 2>/dev/null || sleep 1
+    done
+    rm -f "$dir/poster"
+    ln -s "$$" "$dir/poster"
     n=$POSTS
     while [ "$n" -gt 0 ]; do
-        hook post "$n" || say "post $n failed with $?"
+        if mkdir "$dir/post.$n" 2>/dev/null; then hook post "$n" || say "post $n failed with $?"; fi
         n=$((n - 1))
     done
 }

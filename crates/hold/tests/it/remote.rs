@@ -440,3 +440,24 @@ fn the_server_that_works_in_its_directory_is_told_from_one_that_names_the_same()
         assert!(matches!(&nobody, DataHeld::Unknown(why) if why.contains("no process works in")), "{nobody:?}");
     }
 }
+
+#[test]
+fn a_thaw_that_dies_among_the_commands_after_it_leaves_the_rest_to_the_watchdog() {
+    let Some(bench) = Bench::with(&[Fs::Ext4]) else { return };
+    let here = Here::with(Tools::Debian, &bench);
+    let log = bench.directory().join("log");
+    let tell = |word: &str, then: &str| argv(&["sh", "-c", &format!("echo {word} >> {}; {then}", log.display())]);
+    let mut plan = plan(&bench, "dies");
+    (plan.budget, plan.post) = (Duration::from_secs(5), vec![tell("last", ":"), tell("first", "sleep 2")]);
+    let hold = freeze(&here, plan);
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let report = std::thread::scope(|scope| {
+        let thawing = scope.spawn(|| hold.thaw());
+        until("the first command runs", || said() == "first\n");
+        here.kill();
+        thawing.join().unwrap()
+    });
+    assert!(report.doubt.is_some() && !report.is_left_frozen, "{report:?}");
+    assert_eq!(said(), "first\nlast\n", "each once");
+    assert!(is_thawed(bench.mount(0)));
+}
