@@ -80,7 +80,9 @@ pub(crate) fn worth(freeze: &Freeze, data: DataHeld) -> Result<Worth, String> {
             data.display()
         )),
         DataHeld::Unknown(why) => {
-            let doubt = format!("whether the data is on the mounts cannot be told: {why}");
+            let app = freeze.application.as_str();
+            let doubt =
+                format!("it cannot be told whether what is frozen is all data of the {app} that is locked: {why}");
             Ok(Worth { grade: Grade::Filesystem, doubt: Some(doubt) })
         }
     }

@@ -126,9 +126,7 @@ impl Owner {
         match self {
             Self::Ours => DataHeld::Yes,
             Self::Another => DataHeld::OfAnother(data.first().map(|place| place.path.clone()).unwrap_or_default()),
-            Self::Unknown(why) => DataHeld::Unknown(format!(
-                "whether `connection` leads to the server of this data cannot be told: {why}"
-            )),
+            Self::Unknown(why) => DataHeld::Unknown(why),
         }
     }
 }
