@@ -393,6 +393,24 @@ async fn a_rehearsal_takes_no_image_and_says_how_long_it_took() {
     assert!(held.site.world.images().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_that_is_interrupted_lets_everything_go_on_first() {
+    let more = "pre = [[\"/bin/sh\", \"-c\", \"echo pre >> DIR/held; while test ! -e DIR/go; do sleep 0.05; done\"]]\n\
+                post = [[\"/bin/sh\", \"-c\", \"echo post >> DIR/held\"]]";
+    let held = Held::new(world(), "fail", FREEZE, THAW, more).await;
+    for signal in ["INT", "TERM", "HUP"] {
+        let _ = std::fs::remove_file(held.file("held"));
+        let _ = std::fs::remove_file(held.file("go"));
+        let mut rehearsal = held.site.command(&["hold", "--freeze", "data", "--test"]).spawn().unwrap();
+        held.wait_for_lines(1).await;
+        crate::disks::sh(&format!("kill -{signal} {}", rehearsal.id()));
+        std::fs::write(held.file("go"), "").unwrap();
+        let status = tokio::task::spawn_blocking(move || rehearsal.wait().unwrap()).await.unwrap();
+        assert!(status.success(), "{signal}: {status}");
+        assert_eq!(held.lines(), ["pre", "frozen", "thawed", "post"], "{signal}");
+    }
+}
+
 const BY_SNAPSHOTS: &str = "capture = \"snapshots\"";
 
 fn by_snapshots(builder: WorldBuilder) -> WorldBuilder {

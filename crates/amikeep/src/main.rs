@@ -12,6 +12,7 @@ mod host;
 mod logging;
 mod output;
 mod progress;
+mod stop;
 mod systemd;
 mod time_arg;
 mod wiring;

@@ -10,10 +10,9 @@ mod summary;
 mod teller;
 mod week;
 
-use std::io::{self, IsTerminal};
+use std::io::IsTerminal;
 
 use amikeep_ledger::LastStop;
-use tokio::signal::unix::{self, SignalKind};
 
 use crate::cli::{DemoArgs, Format};
 use crate::commands::demo::calendar::Night;
@@ -24,6 +23,7 @@ use crate::ctx::Ctx;
 use crate::exit::{Exit, Told};
 use crate::logging::{self, Purpose};
 use crate::progress::Bars;
+use crate::stop;
 
 /// Shows the week.
 pub(crate) async fn run(args: &DemoArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &DemoArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     logging::start(Purpose::Story, ctx, &bars);
     let pace = if is_watched && !args.fast { Pace::Watched } else { Pace::Fast };
     let files = if args.keep_files { Files::Keep } else { Files::Remove };
-    let stopped = stop_signals()?;
+    let stopped = stop::asked()?;
     let scratch = Scratch::new(files)?;
     let mut teller = Teller::new(ctx, bars, pace)?;
     tokio::select! {
@@ -40,20 +40,6 @@ pub(crate) async fn run(args: &DemoArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
         // The directory goes with `scratch`.
         () = stopped => Err(Told(Exit::Failed).into()),
     }
-}
-
-/// Ends when the demo is to end early. The handlers are in place when this returns.
-fn stop_signals() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = unix::signal(SignalKind::interrupt())?;
-    let mut terminate = unix::signal(SignalKind::terminate())?;
-    let mut hangup = unix::signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }
 
 async fn show(scratch: &Scratch, teller: &mut Teller<'_>) -> anyhow::Result<Exit> {

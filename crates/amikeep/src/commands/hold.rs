@@ -19,7 +19,7 @@ use crate::host::LocalHost;
 use crate::logging::{self, Purpose};
 use crate::output::{facts, heading};
 use crate::progress::Bars;
-use crate::wiring;
+use crate::{stop, wiring};
 
 /// What a rehearsal was, as JSON.
 #[derive(Debug, Serialize)]
@@ -75,8 +75,16 @@ pub(crate) async fn run(args: &HoldArgs, ctx: &Ctx) -> anyhow::Result<Exit> {
     let rehearsal = if let Some(unfit) = capture.as_ref().filter(|capture| capture.fit == Some(false)) {
         Rehearsal::failed(unfit.why.clone().unwrap_or_default())
     } else {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        tokio::task::spawn_blocking(move || rehearse(&host, &freeze, &clock, shell)).await?
+        let (clock, stopped): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), stop::asked()?);
+        let mut rehearsing = tokio::task::spawn_blocking(move || rehearse(&host, &freeze, &clock, shell));
+        tokio::select! {
+            rehearsed = &mut rehearsing => rehearsed?,
+            // Nobody else would run the commands after it.
+            () = stopped => {
+                ctx.tell("it ends by itself: what was stopped for it goes on first");
+                rehearsing.await?
+            }
+        }
     };
     let exit = if rehearsal.problem.is_none() { Exit::Done } else { Exit::Failed };
     match ctx.format {
