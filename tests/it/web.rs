@@ -189,6 +189,32 @@ async fn only_what_there_is_is_answered_and_only_to_this_host() {
     assert!(daemon.wait().await.success());
 }
 
+/// More than there are places, some of whom begin a request and send a byte of it at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_who_say_nothing_or_a_byte_at_a_time_keep_nobody_waiting() {
+    const SLOW: usize = 100;
+    let site = site(world()).await;
+    let mut daemon = site.daemon().await;
+    let address = address(&mut daemon).await;
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        slow.push(TcpStream::connect(&address).await.unwrap());
+    }
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nX-Slow: yes\r\n\r\n").into_bytes();
+    for byte in &request[..20] {
+        for stream in slow.iter_mut().step_by(2) {
+            // Most are left by now, and come again.
+            if stream.write_all(std::slice::from_ref(byte)).await.is_err() {
+                *stream = TcpStream::connect(&address).await.unwrap();
+            }
+        }
+        assert_eq!(get(&address, "/healthz").await.body, "ok\n");
+        assert_eq!(Scrape::of(&address).await.value("amikeep_ledger_readable"), Some(1.0));
+    }
+    daemon.signal("TERM");
+    assert!(daemon.wait().await.success(), "nobody is waited for at the end either");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_taken_stops_no_backup_and_a_reload_moves_on() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();

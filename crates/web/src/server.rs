@@ -1,39 +1,54 @@
 //! The listener: few connections, one request each, and an end to every wait.
 //!
+//! Whoever connects and says nothing costs nobody anything: once all places are taken, the one who has been there longest
+//! without a request makes room for the next. So only requests that are being answered can keep others waiting, and
+//! health is answered at once.
+//!
 //! An address that cannot be had is no reason to take no backups: it is told loudly and tried again, since the usual cause
 //! is a process that goes away. Nothing that a client sends or leaves out is logged above debug.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use amikeep_ledger::Ledger;
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error, info};
 
 use crate::board::Board;
 use crate::routes::{Desk, router};
 
-/// Connections at a time; further ones wait in the kernel.
-const CONNECTIONS_MAX: usize = 16;
-/// How long the head of a request may take to arrive.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// Connections at a time. Further ones take the places of those who have not asked for anything, or wait in the kernel.
+const CONNECTIONS_MAX: usize = 32;
 /// How large it may be.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// How long a connection may last in all: the figures of ten thousand policies over a slow line.
-const CONNECTION_FOR_MAX: Duration = Duration::from_secs(30);
 /// How often an address that cannot be had is tried again.
 const BIND_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// A daemon that has run out of descriptors gets some back when a call ends.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// How long clients are waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the head of a request to arrive.
+    head: Duration,
+    /// For a connection in all: the figures of ten thousand policies over a slow line.
+    whole: Duration,
+}
+
+const PATIENCE: Patience = Patience { head: Duration::from_secs(5), whole: Duration::from_secs(30) };
 
 /// Somebody who answers, or tries to.
 #[derive(Debug)]
@@ -88,7 +103,7 @@ async fn serve(
         }
         listener = bind(address, &trouble).await;
     };
-    accept(listener, &router(Arc::new(Desk::new(board, ledger, address)))).await;
+    accept(listener, &router(Arc::new(Desk::new(board, ledger, address))), PATIENCE).await;
 }
 
 /// A new trouble is worth a line, and so is its end.
@@ -116,12 +131,18 @@ async fn bind(address: SocketAddr, trouble: &Trouble) -> Option<TcpListener> {
     listener
 }
 
-async fn accept(listener: TcpListener, router: &Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
+/// Somebody who is connected.
+#[derive(Debug)]
+struct Guest {
+    task: AbortHandle,
+    /// Whether the head of a request has come.
+    has_asked: Arc<AtomicBool>,
+}
+
+async fn accept(listener: TcpListener, router: &Router, patience: Patience) {
+    let (mut connections, mut guests) = (JoinSet::new(), VecDeque::new());
     loop {
-        // It is never closed, so there is always a place some time.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        make_room(&mut guests, &mut connections).await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -130,27 +151,42 @@ async fn accept(listener: TcpListener, router: &Router) {
                 continue;
             }
         };
-        while connections.try_join_next().is_some() {}
-        let router = router.clone();
-        connections.spawn(async move {
-            answer(stream, router).await;
-            drop(place);
-        });
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let task = connections.spawn(answer(stream, router.clone(), Arc::clone(&has_asked), patience));
+        guests.push_back(Guest { task, has_asked });
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) {
+/// Returns when there is a place. Those who wait for an answer keep theirs, and each of them has an end.
+async fn make_room(guests: &mut VecDeque<Guest>, connections: &mut JoinSet<()>) {
+    while connections.try_join_next().is_some() {}
+    guests.retain(|guest| !guest.task.is_finished());
+    while CONNECTIONS_MAX <= guests.len() {
+        match guests.iter().position(|guest| !guest.has_asked.load(Ordering::Relaxed)) {
+            Some(silent) => guests.remove(silent).into_iter().for_each(|guest| guest.task.abort()),
+            None => drop(connections.join_next().await),
+        }
+        guests.retain(|guest| !guest.task.is_finished());
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router, has_asked: Arc<AtomicBool>, patience: Patience) {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(patience.head)
         .max_buf_size(HEAD_BYTES_MAX)
         // One request each, so that a place is soon free again.
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match timeout(CONNECTION_FOR_MAX, connection).await {
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(patience.whole, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("a client was left: {error}"),
-        Err(_elapsed) => debug!("a client was left: it took longer than {CONNECTION_FOR_MAX:?}"),
+        Err(_elapsed) => debug!("a client was left: it took longer than {:?}", patience.whole),
     }
 }
 

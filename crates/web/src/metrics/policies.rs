@@ -1,6 +1,6 @@
 //! Figures of each policy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use amikeep_domain::fire::FireOutcome;
@@ -103,23 +103,17 @@ fn write_jobs(scrape: &Scrape, figures: &Figures, sheet: &mut Sheet<'_>) -> fmt:
     let set = &scrape.policy_set;
     let known = || figures.tallies.iter().filter(|it| is_configured(set, &it.policy, &it.account_name));
     let failures = Family::new("job_failures", "Jobs that failed, by the code of the error.");
-    sheet.counters(
-        &failures,
-        known().filter_map(|it| match &it.ended {
-            Ended::Failed(code) => Some(((key(&it.policy, &it.account_name), [("code", presentable(code))]), it.count)),
-            _ => None,
-        }),
-    )?;
+    let of_code = known().filter_map(|it| match &it.ended {
+        Ended::Failed(code) => Some((it, presentable(code))),
+        _ => None,
+    });
+    sheet.counters(&failures, summed(of_code).map(|(key, code, count)| ((key, [("code", code)]), count)))?;
     let skips = Family::new("job_skips", "Jobs that were skipped, by the reason.");
-    sheet.counters(
-        &skips,
-        known().filter_map(|it| match &it.ended {
-            Ended::Skipped(why) => {
-                Some(((key(&it.policy, &it.account_name), [("reason", presentable(why))]), it.count))
-            }
-            _ => None,
-        }),
-    )?;
+    let of_reason = known().filter_map(|it| match &it.ended {
+        Ended::Skipped(why) => Some((it, presentable(why))),
+        _ => None,
+    });
+    sheet.counters(&skips, summed(of_reason).map(|(key, why, count)| ((key, [("reason", why)]), count)))?;
     let taken =
         Family::new("images_taken", "Images of jobs that succeeded, by how they were taken and what they are worth.");
     sheet.counters(
@@ -220,6 +214,15 @@ fn with_zeros<'a>(
         let count = move |word: &&'static str| counts.get(&(key, *word)).copied().unwrap_or(0);
         words.iter().map(move |word| ((key, [("outcome", *word)]), count(word)))
     })
+}
+
+/// One series for each policy and word, however many tallies that word stands for.
+fn summed<'a>(tallies: impl Iterator<Item = (&'a Tally, &'a str)>) -> impl Iterator<Item = (Key<'a>, &'a str, u64)> {
+    let mut sums: BTreeMap<(Key<'a>, &'a str), u64> = BTreeMap::new();
+    for (tally, word) in tallies {
+        *sums.entry((key(&tally.policy, &tally.account_name), word)).or_default() += tally.count;
+    }
+    sums.into_iter().map(|((key, word), count)| (key, word, count))
 }
 
 fn presentable(code: &str) -> &str {

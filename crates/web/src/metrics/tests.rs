@@ -46,6 +46,7 @@ fn figures() -> Figures {
             tally("nightly", Ended::Failed("UnauthorizedOperation".to_owned()), 2),
             tally("nightly", Ended::Failed("<script> of a strange endpoint".to_owned()), 1),
             tally("nightly", Ended::Failed(String::new()), 4),
+            tally("nightly", Ended::Failed("another one, as strange".to_owned()), 5),
             tally("nightly", Ended::Skipped("overlapped".to_owned()), 1),
             tally("nightly", Ended::Succeeded { mode: None, grade: Some(Grade::Crash) }, 80),
             tally("gone", Ended::Deletion(DeletionStateName::Done), 9),
@@ -110,7 +111,7 @@ fn what_became_of_a_policy_is_told_in_full_and_of_one_that_is_gone_what_it_left(
     .assert_eq(&samples(&page, "fires"));
     expect![[r#"
         amikeep_job_failures_total{policy="nightly",account_name="default",code="UnauthorizedOperation"} 2
-        amikeep_job_failures_total{policy="nightly",account_name="default",code="other"} 1
+        amikeep_job_failures_total{policy="nightly",account_name="default",code="other"} 6
         amikeep_job_failures_total{policy="nightly",account_name="default",code="unknown"} 4
         amikeep_job_skips_total{policy="nightly",account_name="default",reason="overlapped"} 1
     "#]]
