@@ -200,7 +200,11 @@ impl State {
                 return result;
             }
             Report::LedgerBackedUp(result) => return self.ledger_backups.take(result, now),
-            Report::ThawedLeft(result) => return self.left_holds.take(result, now),
+            Report::ThawedLeft(result) => {
+                // What was undone is written down with the jobs, past what is known of them here.
+                self.reload = true;
+                return self.left_holds.take(result, now);
+            }
             Report::LedgerFailed { jobs, recording, error } => {
                 self.free(&jobs);
                 for key in recording {

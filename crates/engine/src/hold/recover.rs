@@ -9,7 +9,7 @@ use std::time::Duration;
 use amikeep_cloud::Cloud;
 use amikeep_domain::freeze::{HoldRecord, LeftFrozen, Via};
 use amikeep_domain::id::JobId;
-use amikeep_domain::job::{HoldStep, Job, JobEvent};
+use amikeep_domain::job::{HoldStep, Job, JobEvent, JobState};
 use amikeep_hold::command::{run_thaw, wait_for_guard};
 use amikeep_hold::{
     DeviceNumber, FrozenRecord, Hook, HookOutcome, Leftover, LeftoverOutcome, ProcessStamp, boot_id, run_hook,
@@ -188,12 +188,15 @@ fn tell_leftover(leftover: &Leftover, undone: &mut Recovered) {
 }
 
 async fn settle(ledger: &Ledger, undone: &Recovered, record: &HoldRecord, at: Timestamp) -> Result<(), LedgerError> {
-    if let Some(job) = ledger.job(undone.job).await?.filter(is_open) {
+    // A job that has gone on takes no more lines, and its hold is over all the same.
+    if let Some(job) = ledger.job(undone.job).await?.filter(|job| job.state == JobState::Holding || may_have_asked(job))
+    {
         let mut told: Vec<(JobEvent, Timestamp)> = Vec::new();
         for detail in undone.done.iter().cloned().chain(undone.left.iter().map(ToString::to_string)) {
             told.push((JobEvent::HoldStep { step: HoldStep::Recovered, detail }, at));
         }
-        if let Some(reason) = undone.hook_failed.clone().filter(|_| job.image().is_some()) {
+        // Whatever EC2 was asked for in the hold, it is not proved any more.
+        if let Some(reason) = undone.hook_failed.clone().filter(|_| may_have_asked(&job)) {
             told.push((JobEvent::HookFailed { reason }, at));
         }
         ledger.record_told(&job, &told).await?;
@@ -204,8 +207,8 @@ async fn settle(ledger: &Ledger, undone: &Recovered, record: &HoldRecord, at: Ti
     ledger.record_hold(undone.job, &record.clone().left_behind(undone.left.clone()), at).await
 }
 
-fn is_open(job: &Job) -> bool {
-    !job.state.name().is_terminal()
+fn may_have_asked(job: &Job) -> bool {
+    matches!(job.state, JobState::Capturing(_) | JobState::Taken(_) | JobState::Pending(_))
 }
 
 fn tell(undone: &Recovered, record: &HoldRecord) {

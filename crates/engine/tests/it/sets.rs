@@ -8,16 +8,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use amikeep_domain::class::IfBlocked;
-use amikeep_domain::freeze::{Application, CaptureBy, Commands, Connection, Freeze, MysqlLock, Via};
+use amikeep_domain::freeze::{Application, CaptureBy, Commands, Connection, Freeze, HoldRecord, MysqlLock, Via};
 use amikeep_domain::id::{InstanceId, SnapshotId};
-use amikeep_domain::job::JobState;
+use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::prune::DeletionState;
 use amikeep_domain::tags;
 use amikeep_ec2_sim::{
     Action, Fault, FaultOutcome, InstanceSpec, MachineAttributes, NewTag, RegisterImage, Request, Resource,
     SnapshotMapping,
 };
-use amikeep_engine::Host;
+use amikeep_engine::{Host, recover_holds};
 use amikeep_hold::apps::Secret;
 use amikeep_hold::{GuardProgram, Protected};
 use jiff::SignedDuration;
@@ -362,6 +362,61 @@ async fn snapshots_that_show_when_nobody_looks_any_more_go_and_pinned_or_foreign
         assert_eq!(left.len(), if stays { 4 } else { 2 }, "{tag}: {left:?}");
         assert!(of_image.is_subset(&left), "{tag}");
     }
+}
+
+/// What a process had on record that died in a hold before it ran this command.
+fn died_before(post: &str) -> HoldRecord {
+    HoldRecord {
+        freeze: "data".parse().unwrap(),
+        boot_id: String::new(),
+        guard: None,
+        mounts: Vec::new(),
+        thaw: None,
+        post: vec![vec![post.to_owned()]],
+        stopped_replica: None,
+        command_limit: SignedDuration::from_secs(30),
+        facts: Vec::new(),
+        left: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_hold_is_settled_whatever_has_become_of_its_job() {
+    let mut house = house_of(spec(1), IfBlocked::Wait);
+    let freeze = house.policy_set.freezes.get_mut(&"data".parse().unwrap()).unwrap();
+    freeze.commands = Some(Commands { freeze: vec!["/bin/false".to_owned()], thaw: vec!["/bin/true".to_owned()] });
+    let job = recovered(&mut house, "/bin/true").await;
+    assert!(matches!(job.state, JobState::Queued { .. }), "it waits until it can be held: {job:?}");
+}
+
+/// The job of a night once a command was run whose hold this process knew nothing of.
+async fn recovered(house: &mut House, post: &str) -> Job {
+    house.live_until("2026-11-22T02:00:30Z").await;
+    let (job, ledger, clock) = (house.jobs().await.remove(0), house.ledger().await, house.clock());
+    ledger.record_hold(job.id, &died_before(post), clock.now()).await.unwrap();
+    recover_holds(&ledger, &*clock, &house.host).await.unwrap();
+    assert!(ledger.open_holds().await.unwrap().is_empty(), "{post}");
+    ledger.job(job.id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_command_that_fails_after_a_crash_takes_the_proof_from_what_was_asked_for() {
+    for (post, line) in [("/bin/true", "1 succeeded: freeze filesystem"), ("/bin/false", "1 failed: freeze_unproved")] {
+        let mut house = house();
+        let job = recovered(&mut house, post).await;
+        assert!(matches!(job.state, JobState::Taken(_)), "{job:?}");
+        house.live_until("2026-11-22T02:30:00Z").await;
+        assert_eq!(house.lines().await, [line], "{post}: {:?}", events(&house).await);
+    }
+    let mut house = house();
+    house.world.plan_fault(Fault::on(Action::CreateSnapshots, FaultOutcome::LostReplyAfterEffect));
+    house.world.set_newcomer_lag(SignedDuration::ZERO, SignedDuration::from_mins(5), SignedDuration::ZERO);
+    let job = recovered(&mut house, "/bin/false").await;
+    assert!(matches!(job.state, JobState::Capturing(_)), "nobody knows yet what came of it: {job:?}");
+    assert!(
+        job.hold.as_ref().is_some_and(|held| held.doubt().is_some_and(|why| why.contains("/bin/false"))),
+        "{job:?}"
+    );
 }
 
 #[tokio::test]
