@@ -14,9 +14,22 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Told};
 use crate::requests::backup::Backup;
 
+fn unreadable() -> JobError {
+    JobError::new(
+        "unreadable",
+        "a command of another release wrote it, and the amikeep that runs cannot read it",
+        "restart the daemon after an upgrade, and ask again",
+    )
+}
+
 impl<C: Cloud> Engine<C> {
     /// Takes up what is open, oldest first. One that cannot be carried out must not stop the others.
     pub(crate) async fn take_requests(&mut self) -> Result<(), EngineError> {
+        let unreadable = unreadable();
+        let refused = self.ctx.ledger.refuse_unreadable_requests(&unreadable, self.ctx.now()).await?;
+        if 0 < refused {
+            warn!("{refused} request(s) of an operator are refused: {}; {}", unreadable.message, unreadable.next_step);
+        }
         for request in self.ctx.ledger.open_requests().await? {
             let in_scope = match self.scope() {
                 Scope::Everything => true,

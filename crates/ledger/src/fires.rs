@@ -57,6 +57,8 @@ pub struct FireRun {
 pub struct RecordedFire {
     /// The jobs that were not there before.
     pub jobs: Vec<Job>,
+    /// Nothing was written, since the cursor was not where it was planned from: whoever planned knows another one.
+    pub is_stale: bool,
 }
 
 /// A fire, or several consecutive ones that were missed or skipped.
@@ -201,7 +203,7 @@ impl Ledger {
         let query = sqlx::query_scalar(sql::PLANNED_TO).bind(plan.policy.as_str()).bind(plan.account.as_str());
         let planned_to: Option<i64> = query.fetch_optional(&mut *tx).await?;
         if planned_to != Some(millis(plan.planned_from)) {
-            return Ok(RecordedFire::default());
+            return Ok(RecordedFire { is_stale: true, ..RecordedFire::default() });
         }
         for row in unrun(plan) {
             insert_unrun(&mut tx, plan, &row).await?;
@@ -213,7 +215,7 @@ impl Ledger {
         let query = sqlx::query(sql::CURSOR_FORWARD).bind(plan.policy.as_str()).bind(plan.account.as_str());
         query.bind(millis(plan.planned_to)).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(RecordedFire { jobs })
+        Ok(RecordedFire { jobs, is_stale: false })
     }
 
     /// Fires, newest first, from after a cursor.

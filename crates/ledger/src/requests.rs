@@ -70,7 +70,7 @@ pub struct RequestStatus {
     pub done: bool,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(Clone, sqlx::FromRow)]
 struct RequestRow {
     id: String,
     kind: String,
@@ -110,16 +110,40 @@ impl Ledger {
         self.explain(result.await, |source| LedgerError::RecordRequest { request: request.id, source })
     }
 
-    /// The requests that nobody took up yet, oldest first.
+    /// The requests that nobody took up yet, oldest first; those that cannot be read are left out.
     pub async fn open_requests(&self) -> Result<Vec<Request>, LedgerError> {
         let result = async {
             // Whoever does the work asks every second, so this is where it is noticed when there is nothing to write.
             self.check_places()?;
-            let rows: Vec<RequestRow> = sqlx::query_as(sql::OPEN_REQUESTS).fetch_all(self.readers()).await?;
-            let request = |row| RequestStatus::try_from(row).map(|it| it.request);
-            Ok(rows.into_iter().map(request).collect::<Result<_, _>>()?)
+            let rows = self.open_request_rows().await?;
+            Ok(rows.into_iter().filter_map(|row| Some(RequestStatus::try_from(row).ok()?.request)).collect())
         };
         self.explain_read(result.await, "the open requests")
+    }
+
+    /// Refuses the open requests that cannot be read: a command of another release wrote them, and nothing else may wait for
+    /// that. Says how many they are.
+    pub async fn refuse_unreadable_requests(&self, error: &JobError, at: Timestamp) -> Result<usize, LedgerError> {
+        let result = async {
+            let mut rows = self.open_request_rows().await?;
+            rows.retain(|row| RequestStatus::try_from(row.clone()).is_err());
+            if rows.is_empty() {
+                return Ok(0);
+            }
+            let (settled, error) = (Settled::Refused(error).as_str(), stored::encode_error(error));
+            let mut tx = self.begin(Access::Engine).await?;
+            for row in &rows {
+                let query = sqlx::query(sql::SETTLE_REQUEST).bind(&row.id).bind(settled).bind(millis(at)).bind(&error);
+                query.execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+            Ok(rows.len())
+        };
+        self.explain_read(result.await, "the open requests")
+    }
+
+    async fn open_request_rows(&self) -> Result<Vec<RequestRow>, Failure> {
+        Ok(sqlx::query_as(sql::OPEN_REQUESTS).fetch_all(self.readers()).await?)
     }
 
     /// Records the job of a request, and with it that the request is settled. Nominal times are whole seconds; while a

@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::advice::next_step;
 use crate::judge::backoff;
 
+/// How often the image is asked for although EC2 says that a snapshot is not there, or not as it should be: it was seen
+/// completed, and one answer of EC2 may lag behind another.
+const UNSEEN_TRIES_MAX: u32 = 6;
 /// Credentials do not come back by themselves within seconds.
 const CREDENTIALS_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
@@ -36,6 +39,9 @@ pub(crate) fn judge_registration(
             deferred(backoff(job.id, taken.tries))
         }
         CloudErrorKind::Credentials => deferred(CREDENTIALS_WAIT),
+        CloudErrorKind::NotFound | CloudErrorKind::WrongState if taken.tries < UNSEEN_TRIES_MAX => {
+            deferred(backoff(job.id, taken.tries))
+        }
         CloudErrorKind::Denied
         | CloudErrorKind::NotFound
         | CloudErrorKind::WrongState

@@ -54,7 +54,8 @@ pub(crate) async fn fire<C: Cloud>(ctx: &Context<C>, action: FireAction) -> Repo
     log_fire(&action);
     match ctx.ledger.record_fire(&plan).await {
         Ok(recorded) => {
-            let policy = ctx.policy_set().policies.get(&action.policy);
+            // Without a cursor they are all read again.
+            let policy = ctx.policy_set().policies.get(&action.policy).filter(|_| !recorded.is_stale);
             let cursor = policy.map(|policy| Cursor {
                 policy: action.policy.clone(),
                 account: action.account.clone(),

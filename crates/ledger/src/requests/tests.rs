@@ -2,6 +2,7 @@
 
 use amikeep_domain::job::JobState;
 use amikeep_domain::pause::PauseScope;
+use amikeep_domain::prune::Released;
 
 use amikeep_domain::class::Consistency;
 
@@ -143,8 +144,14 @@ async fn a_request_of_any_kind_is_read_as_it_was_written() {
     let mut kinds = vec![
         request(1).kind,
         RequestKind::Backup { instance: instance(2), policy: policy.clone(), account: None, consistency: None },
-        RequestKind::Prune { policy: None, released: vec![] },
-        RequestKind::Prune { policy: Some(policy.clone()), released: vec![image.clone(), crate::fixture::image(2)] },
+        RequestKind::Prune { policy: None, released: Released::default() },
+        RequestKind::Prune {
+            policy: Some(policy.clone()),
+            released: Released {
+                images: [image.clone(), crate::fixture::image(2)].into(),
+                sets: [crate::fixture::job_id(1, at("2026-11-22T01:00:00Z"))].into(),
+            },
+        },
         RequestKind::Pause { scope: PauseScope::All, until, reason: Some("a \"good\" one".to_owned()) },
         RequestKind::Cancel { job: crate::fixture::job_id(1, at("2026-11-22T01:00:00Z")) },
         RequestKind::Pin { image: image.clone(), account: Some(account) },
@@ -160,6 +167,23 @@ async fn a_request_of_any_kind_is_read_as_it_was_written() {
         let id = fixture.request(n, kind.clone()).await;
         assert_eq!(fixture.ledger.request(id).await.unwrap().unwrap().request.kind, kind);
     }
+}
+
+/// As a command of a later release may write it into the same schema.
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_refused_and_holds_up_no_other() {
+    let fixture = Fixture::new().await;
+    let now = at("2026-11-22T03:00:00Z");
+    let wanted = request(1);
+    fixture.ledger.record_request(&wanted).await.unwrap();
+    let odd = request(2).id.to_string();
+    let query = sqlx::query(sql::INSERT_REQUEST).bind(&odd).bind("cancel").bind("{\"of\": \"tomorrow\"}");
+    query.bind(millis(now)).execute(fixture.ledger.writer()).await.unwrap();
+    assert_eq!(fixture.ledger.open_requests().await.unwrap(), std::slice::from_ref(&wanted));
+    let error = JobError::new("unreadable", "it is of another release", "restart");
+    assert_eq!(fixture.ledger.refuse_unreadable_requests(&error, now).await.unwrap(), 1);
+    assert_eq!(fixture.ledger.refuse_unreadable_requests(&error, now).await.unwrap(), 0, "once");
+    assert_eq!(fixture.ledger.open_requests().await.unwrap(), [wanted]);
 }
 
 #[tokio::test]
