@@ -112,6 +112,8 @@ pub struct AccountView {
     pub retry_at: Option<Timestamp>,
     /// Why the last read failed.
     pub last_error: Option<String>,
+    /// It is not pruned before this: the last prune failed. What else is read does not wait for that.
+    pub prune_retry_at: Option<Timestamp>,
     /// The last complete listing of instances.
     pub inventory: Option<Inventory>,
     /// What was last seen of single instances.

@@ -434,7 +434,7 @@ impl<C: Cloud> Engine<C> {
         self.state.busy_deletions.retain(|deletion| !claim.deletions.contains(deletion));
         self.state.pruning &= claim.pruning.is_empty();
         for account in &claim.pruning {
-            self.state.read_failed(account, "a prune panicked".to_owned(), self.ctx.now());
+            self.state.prune_failed(account, self.ctx.now());
         }
         if claim.backs_up {
             self.state.ledger_backups.panicked(self.ctx.now());

@@ -233,11 +233,11 @@ impl State {
         };
         for account in accounts {
             match pruned.failed.get(account) {
-                Some(why) if self.read_failed(account, why.clone(), now) => {
+                Some(why) if self.prune_failed(account, now) => {
                     warn!(account = %account, "account {account} could not be pruned, it is tried again: {why}");
                 }
                 Some(_) => {}
-                None => self.read_succeeded(account),
+                None => self.prune_succeeded(account),
             }
         }
         self.prune_cursors.extend(pruned.pruned_to);
@@ -360,5 +360,26 @@ mod tests {
         };
         assert!(state.take_report(Report::Looked(looked), Timestamp::UNIX_EPOCH).is_err());
         assert!(state.view(&account).reading.is_empty() && state.busy.is_empty() && state.reload);
+    }
+
+    #[test]
+    fn a_prune_that_fails_again_and_again_holds_up_no_other_read_and_is_tried_less_and_less_often() {
+        let account: AccountName = "default".parse().unwrap();
+        let (mut state, now) = (State::default(), Timestamp::UNIX_EPOCH);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let failed = [(account.clone(), "DescribeSnapshots is denied".to_owned())].into();
+            let pruned = Ok(Pruned { failed, ..Pruned::default() });
+            state.take_report(Report::Pruned { accounts: vec![account.clone()], pruned }, now).unwrap();
+            let view = state.view(&account);
+            assert_eq!(view.retry_at, None);
+            waits.push(view.prune_retry_at.unwrap().duration_since(now).as_secs());
+            // Something else is read meanwhile.
+            state.read_succeeded(&account);
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        let pruned = Ok(Pruned::default());
+        state.take_report(Report::Pruned { accounts: vec![account.clone()], pruned }, now).unwrap();
+        assert_eq!(state.view(&account).prune_retry_at, None);
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct State {
     /// Since when the image of a job has been absent from complete answers.
     pub(crate) missing_since: BTreeMap<JobId, Timestamp>,
     pub(crate) failed_reads: BTreeMap<AccountName, u32>,
+    pub(crate) failed_prunes: BTreeMap<AccountName, u32>,
     /// Deletions that have not ended.
     pub(crate) deletions: BTreeMap<DeletionId, Deletion>,
     pub(crate) busy_deletions: BTreeSet<DeletionId>,
@@ -53,6 +54,7 @@ impl State {
     pub(crate) fn set_accounts(&mut self, policy_set: &PolicySet) {
         let mut known = std::mem::take(&mut self.accounts);
         self.failed_reads.clear();
+        self.failed_prunes.clear();
         self.missing_since.clear();
         for name in policy_set.accounts.keys() {
             let looked_at = known.remove(name).map(|view| view.looked_at).unwrap_or_default();
@@ -94,13 +96,22 @@ impl State {
 
     /// Notes a failed read; true if it is the first in a row, which is the one worth a line in the log.
     pub(crate) fn read_failed(&mut self, account: &AccountName, error: String, now: Timestamp) -> bool {
-        let failures = self.failed_reads.entry(account.clone()).or_default();
-        *failures += 1;
-        let doubled = READ_RETRY_MIN * (1 << (*failures - 1).min(6));
-        let is_first = *failures == 1;
+        let (retry_at, is_first) = count_failure(&mut self.failed_reads, account, now);
         let view = self.view(account);
-        view.retry_at = Some(saturating_add(now, doubled.min(READ_RETRY_MAX)));
+        view.retry_at = Some(retry_at);
         view.last_error = Some(error);
+        is_first
+    }
+
+    pub(crate) fn prune_succeeded(&mut self, account: &AccountName) {
+        self.failed_prunes.remove(account);
+        self.view(account).prune_retry_at = None;
+    }
+
+    /// The same of a prune, which holds up no other read: what it lacks, a permission or time, nothing else may need.
+    pub(crate) fn prune_failed(&mut self, account: &AccountName, now: Timestamp) -> bool {
+        let (retry_at, is_first) = count_failure(&mut self.failed_prunes, account, now);
+        self.view(account).prune_retry_at = Some(retry_at);
         is_first
     }
 
@@ -114,4 +125,12 @@ impl State {
             }
         }
     }
+}
+
+/// When it is tried again, and whether this was the first failure in a row.
+fn count_failure(failed: &mut BTreeMap<AccountName, u32>, account: &AccountName, now: Timestamp) -> (Timestamp, bool) {
+    let failures = failed.entry(account.clone()).or_default();
+    *failures += 1;
+    let doubled = READ_RETRY_MIN * (1 << (*failures - 1).min(6));
+    (saturating_add(now, doubled.min(READ_RETRY_MAX)), *failures == 1)
 }

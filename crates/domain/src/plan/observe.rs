@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::id::{AccountName, InstanceId};
 use crate::plan::{Action, BATCH_MAX, Plan, PlanInputs, READ_RETRY_MAX, Reading};
 
@@ -57,7 +59,12 @@ pub(super) fn may_read(inputs: &PlanInputs<'_>, account: &AccountName, reading: 
     if view.reading.contains(&reading) {
         return false;
     }
-    match view.retry_at {
+    is_past(view.retry_at, inputs, plan)
+}
+
+/// Whether this need not be waited for any more; if it must, the plan asks to be woken then.
+pub(super) fn is_past(retry_at: Option<Timestamp>, inputs: &PlanInputs<'_>, plan: &mut Plan) -> bool {
+    match retry_at {
         Some(retry_at) if inputs.now < retry_at && retry_at.duration_since(inputs.now) <= READ_RETRY_MAX => {
             plan.wake_no_later_than(retry_at);
             false

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::fire::CLOCK_STEP_BACK_MAX;
 use crate::id::{AccountName, DeletionId};
-use crate::plan::observe::{Needs, may_read};
+use crate::plan::observe::{Needs, is_past, may_read};
 use crate::plan::{Action, Plan, PlanInputs, PruneAction, RETIRE_BATCH_MAX, Reading};
 use crate::prune::{Deletion, DeletionState};
 
@@ -32,7 +32,7 @@ pub(super) fn plan_prunes(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut
         if view.id.is_none() {
             needs.identity(account);
             waits |= view.last_error.is_none();
-        } else if may_read(inputs, account, Reading::Retiring, plan) {
+        } else if is_past(view.prune_retry_at, inputs, plan) && may_read(inputs, account, Reading::Retiring, plan) {
             due.insert(account.clone(), Some(pruned_to));
         }
     }
