@@ -38,6 +38,10 @@ impl PruneSeen {
         let mut seen = Self { accounts, ..Self::default() };
         for image in &plan.images {
             let (account, policy) = (&image.known.account_name, &image.known.policy);
+            // A name that its account had before: what was told of it is told anew, too.
+            if !seen.accounts.contains(account) {
+                seen.accounts.insert(account.clone());
+            }
             // Images come by series, so most are of the policy before.
             if !seen.policies.contains(policy) {
                 seen.policies.insert(policy.clone());

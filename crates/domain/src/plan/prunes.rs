@@ -80,27 +80,32 @@ pub(super) fn plan_deletions(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &
     }
 }
 
-/// The account of a deletion, if it is still the one that the image is in. However old the decision is, it is not given up
-/// here: the call may have been sent by a process that died before it wrote that down, and only a look tells whether the
-/// image is still there.
+/// The account of a deletion, by whatever name it is configured now: a deletion outlives a name. However old the decision is,
+/// it is not given up here: the call may have been sent by a process that died before it wrote that down, and only a look
+/// tells whether the image is still there.
 fn usable_account<'a>(
     inputs: &PlanInputs<'a>,
-    deletion: &'a Deletion,
+    deletion: &Deletion,
     needs: &mut Needs,
     plan: &mut Plan,
 ) -> Option<&'a AccountName> {
-    let name = &deletion.account_name;
-    let rules = inputs.policy_set.accounts.get(name);
-    let id = inputs.accounts.get(name).map(|view| view.id.as_ref());
-    let problem = match (rules, id) {
-        (Some(_), Some(None)) => {
-            needs.identity(name);
-            format!("account {name} does not answer")
+    let mut silent = Vec::new();
+    let accounts = &inputs.policy_set.accounts;
+    // By the name that it was planned with, if that still stands for the same.
+    let names = accounts.get_key_value(&deletion.account_name).into_iter().chain(accounts);
+    for (name, _) in names.filter(|(_, rules)| rules.region == deletion.region) {
+        match inputs.accounts.get(name).map(|view| view.id.as_ref()) {
+            Some(Some(id)) if *id == deletion.account => return Some(name),
+            Some(None) => silent.push(name),
+            _ => {}
         }
-        (Some(rules), Some(Some(id))) if *id == deletion.account && rules.region == deletion.region => {
-            return Some(name);
-        }
-        _ => format!("account {name} is no longer {} in {}", deletion.account, deletion.region),
+    }
+    for name in &silent {
+        needs.identity(name);
+    }
+    let problem = match silent.as_slice() {
+        [] => format!("no account of the configuration is {} in {}", deletion.account, deletion.region),
+        [name, ..] => format!("account {name} does not answer"),
     };
     plan.notes.push(format!("the deletion of {} waits: {problem}", deletion.what()));
     None

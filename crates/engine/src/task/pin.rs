@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use amikeep_cloud::{Action, Cloud, CloudError, ResourceId};
 use amikeep_domain::decision::JobError;
+use amikeep_domain::id::AccountName;
 use amikeep_domain::tags;
 use amikeep_ledger::{ImageRow, LedgerError, PinRecord, Request};
 use tracing::info;
@@ -25,8 +26,8 @@ pub(crate) struct Pin {
 /// again.
 pub(crate) async fn pin<C: Cloud>(ctx: &Context<C>, pin: Pin) -> Report {
     let request = pin.request.id;
-    let result = match check_place(ctx, &pin.row).await {
-        Ok(()) => match write(ctx, &pin).await {
+    let result = match account_of(ctx, &pin.row).await {
+        Ok(account) => match write(ctx, &pin, &account).await {
             Ok(()) => record(ctx, &pin).await,
             Err(error) => refuse(ctx, &pin, &JobError::new(&error.code, &error.message, next_step(&error))).await,
         },
@@ -37,17 +38,23 @@ pub(crate) async fn pin<C: Cloud>(ctx: &Context<C>, pin: Pin) -> Report {
     Report::Requested { request, result }
 }
 
-async fn check_place<C: Cloud>(ctx: &Context<C>, row: &ImageRow) -> Result<(), String> {
-    let (account, region) = identity(ctx, &row.account_name).await?;
-    if account == row.account && region == row.region {
-        return Ok(());
+/// By what name the account of an image is configured now: an image outlives a name.
+async fn account_of<C: Cloud>(ctx: &Context<C>, row: &ImageRow) -> Result<AccountName, String> {
+    let accounts = &ctx.policy_set().accounts;
+    let names = accounts.get_key_value(&row.account_name).into_iter().chain(accounts);
+    let mut problem = None;
+    for (name, _) in names.filter(|(_, rules)| rules.region == row.region) {
+        match identity(ctx, name).await {
+            Ok((account, _)) if account == row.account => return Ok(name.clone()),
+            Ok(_) => {}
+            Err(why) => problem = problem.or(Some(format!("account {name}: {why}"))),
+        }
     }
-    Err(format!("account {} is no longer {} in {}", row.account_name, row.account, row.region))
+    Err(problem.unwrap_or_else(|| format!("no account of the configuration is {} in {}", row.account, row.region)))
 }
 
-async fn write<C: Cloud>(ctx: &Context<C>, pin: &Pin) -> Result<(), CloudError> {
+async fn write<C: Cloud>(ctx: &Context<C>, pin: &Pin, account: &AccountName) -> Result<(), CloudError> {
     let resources = vec![ResourceId::Image(pin.row.image.clone())];
-    let account = &pin.row.account_name;
     if pin.pinned {
         let tags = BTreeMap::from([(tags::PIN.to_owned(), pin.request.requested_at.to_string())]);
         let ask = |cloud: Arc<C>| async move { cloud.request_tags(resources, tags).await };

@@ -235,6 +235,27 @@ async fn a_keep_edited_to_almost_nothing_stops_at_max_deletes_until_it_is_releas
 }
 
 #[tokio::test]
+async fn an_account_that_is_given_another_name_keeps_its_retention_and_its_pins() {
+    let mut house = house("last=-1");
+    house.live_until("2026-11-24T03:00:00Z").await;
+    set_keep(&mut house, "last=1");
+    let name: AccountName = "renamed".parse().unwrap();
+    let rules = house.policy_set.accounts.remove(&account()).unwrap();
+    house.policy_set.accounts.insert(name.clone(), rules);
+    house.policy_set.policies.values_mut().for_each(|policy| policy.accounts = vec![name.clone()]);
+    let clouds = BTreeMap::from([(name, Arc::new(house.cloud()))]);
+    let pinned = house.images().await[1].image.clone();
+    let pin = house.ask(1, RequestKind::Pin { image: pinned.clone(), account: None }).await;
+    let mut engine = house.engine_with(clouds, Options::new(64, Scope::Everything)).await;
+    house.run_until(&mut engine, "2026-11-24T05:00:00Z").await;
+    drop(engine);
+    assert!(house.status(pin).await.done, "{:?}", house.status(pin).await);
+    assert!(row(&mut house, &pinned).await.pinned);
+    assert_eq!((left(&house).len(), orphans(&house)), (2, 0), "the newest and the pinned one");
+    assert!(house.reader().await.open_deletions().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_clock_a_year_ahead_deletes_nothing() {
     let mut house = house("last=-1");
     house.live_until("2026-11-27T01:00:00Z").await;

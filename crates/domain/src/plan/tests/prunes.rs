@@ -255,6 +255,24 @@ fn nothing_is_deleted_in_another_account_or_region_than_the_image_is_in() {
 }
 
 #[test]
+fn a_deletion_goes_on_by_another_name_of_its_account() {
+    let mut world = deleting([deletion(1, planned())]);
+    let name: AccountName = "renamed".parse().unwrap();
+    let rules = world.policy_set.accounts.remove(&account()).unwrap();
+    world.policy_set.accounts.insert(name.clone(), rules.clone());
+    world.accounts.insert(name.clone(), AccountView::default());
+    world.policy_set.policies.clear();
+    world.cursors = Cursors::default();
+    assert_eq!(world.actions(), ["identity renamed"], "it may be the account");
+    world.accounts.insert(name.clone(), AccountView { id: Some(account_id()), ..AccountView::default() });
+    assert_eq!(world.actions(), ["retire 1 in renamed"]);
+    // Where both names stand for it, its own is taken.
+    world.policy_set.accounts.insert(account(), rules);
+    world.accounts.insert("a-third".parse().unwrap(), world.accounts[&name].clone());
+    assert_eq!(world.actions(), ["retire 1 in default"]);
+}
+
+#[test]
 fn a_decision_is_not_given_up_without_a_look_however_long_its_account_is_gone() {
     let mut world = deleting([deletion(1, planned()), deletion(2, snapshots_left("2026-11-22T01:59:00Z"))]);
     world.now = at("2026-11-22T02:00:00Z") + DELETION_FRESH_FOR * 50;
