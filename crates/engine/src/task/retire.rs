@@ -1,4 +1,7 @@
 //! Carrying deletions out: look once more, deregister, and see every snapshot gone.
+//!
+//! Some are looked at together, and go one after the other. Where that takes long, since EC2 is slow or its request limit has
+//! no room, the rest is looked at again: what somebody pins meanwhile must not go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +11,28 @@ use amikeep_domain::id::{AccountName, DeletionId, ImageId, SnapshotId};
 use amikeep_domain::plan::Reading;
 use amikeep_domain::prune::{Deletion, DeletionEvent, DeletionState, ListedImage};
 use amikeep_ledger::LedgerError;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::context::Context;
 use crate::judge::{after_look, after_look_at_set, judge_retired, judge_snapshots};
 use crate::outcome::log_deletion;
 use crate::prune::list::listed_image;
 use crate::report::{Report, Retired};
+
+/// How old the last look before a call may be.
+const LOOK_FRESH_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// What was seen at the last look, and when.
+struct Look<T> {
+    at: Timestamp,
+    seen: T,
+}
+
+impl<T> Look<T> {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at).abs() <= LOOK_FRESH_FOR
+    }
+}
 
 /// Deregisters images, one after the other. Each outcome is written down before the next call.
 pub(crate) async fn retire_images<C: Cloud>(
@@ -22,17 +41,23 @@ pub(crate) async fn retire_images<C: Cloud>(
     deletions: Vec<Deletion>,
 ) -> Report {
     let asked: Vec<DeletionId> = deletions.iter().map(|deletion| deletion.id).collect();
-    let mut retired = Retired::default();
-    match observe_images(ctx, &account, &deletions).await {
-        Err(error) => retired.error = Some(error),
-        Ok(listed) => {
-            for deletion in deletions {
-                let event = retire(ctx, &account, &deletion, &listed).await;
-                if !record(ctx, deletion, &event, &mut retired).await {
+    let (mut retired, mut look) = (Retired::default(), None);
+    for (n, deletion) in deletions.iter().enumerate() {
+        let listed = match look.take().filter(|look: &Look<_>| look.is_fresh(ctx.now())) {
+            Some(look) => look,
+            None => match observe_images(ctx, &account, &deletions[n..]).await {
+                Ok(seen) => Look { at: ctx.now(), seen },
+                Err(error) => {
+                    retired.error = Some(error);
                     break;
                 }
-            }
+            },
+        };
+        let event = retire(ctx, &account, deletion, &listed.seen).await;
+        if !record(ctx, deletion, &event, &mut retired).await {
+            break;
         }
+        look = Some(listed);
     }
     Report::Retired { account, reading: Reading::Retiring, asked, retired }
 }
@@ -72,20 +97,26 @@ pub(crate) async fn delete_snapshots<C: Cloud>(
     deletions: Vec<Deletion>,
 ) -> Report {
     let asked: Vec<DeletionId> = deletions.iter().map(|deletion| deletion.id).collect();
-    let mut retired = Retired::default();
-    match observe_snapshots(ctx, &account, &deletions).await {
-        Err(error) => retired.error = Some(error),
-        Ok(there) => {
-            for deletion in deletions {
-                let event = match after_look_at_set(&deletion, &there, &ctx.policy_set().owner, ctx.now()) {
-                    Some(event) => event,
-                    None => check(ctx, &account, &deletion, &there).await,
-                };
-                if !record(ctx, deletion, &event, &mut retired).await {
+    let (mut retired, mut look) = (Retired::default(), None);
+    for (n, deletion) in deletions.iter().enumerate() {
+        let there = match look.take().filter(|look: &Look<_>| look.is_fresh(ctx.now())) {
+            Some(look) => look,
+            None => match observe_snapshots(ctx, &account, &deletions[n..]).await {
+                Ok(seen) => Look { at: ctx.now(), seen },
+                Err(error) => {
+                    retired.error = Some(error);
                     break;
                 }
-            }
+            },
+        };
+        let event = match after_look_at_set(deletion, &there.seen, &ctx.policy_set().owner, ctx.now()) {
+            Some(event) => event,
+            None => check(ctx, &account, deletion, &there.seen).await,
+        };
+        if !record(ctx, deletion, &event, &mut retired).await {
+            break;
         }
+        look = Some(there);
     }
     Report::Retired { account, reading: Reading::Snapshots, asked, retired }
 }
@@ -135,11 +166,11 @@ async fn check<C: Cloud>(
 }
 
 /// Writes an event down; false if the ledger failed, and then nothing more is asked of EC2.
-async fn record<C: Cloud>(ctx: &Context<C>, deletion: Deletion, event: &DeletionEvent, retired: &mut Retired) -> bool {
-    let result: Result<Deletion, LedgerError> = ctx.ledger.record_deletion_event(&deletion, event, ctx.now()).await;
+async fn record<C: Cloud>(ctx: &Context<C>, deletion: &Deletion, event: &DeletionEvent, retired: &mut Retired) -> bool {
+    let result: Result<Deletion, LedgerError> = ctx.ledger.record_deletion_event(deletion, event, ctx.now()).await;
     match result {
         Ok(after) => {
-            log_deletion(&deletion, event);
+            log_deletion(deletion, event);
             retired.moved.push(after);
             true
         }

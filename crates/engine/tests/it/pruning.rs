@@ -359,6 +359,34 @@ async fn a_preview_says_what_the_next_prune_does_and_changes_nothing() {
     assert_eq!(preview(&mut house).await.len(), 1);
 }
 
+fn there(world: &World) -> Vec<ImageId> {
+    world.images().into_iter().filter(|it| it.deregistered_at.is_none()).map(|it| it.id).collect()
+}
+
+#[tokio::test]
+async fn images_that_are_pinned_while_others_go_slowly_stay() {
+    let mut house = house("last=-1");
+    house.live_until("2026-11-26T03:00:00Z").await;
+    set_keep(&mut house, "last=1");
+    // The first call takes a minute, in which somebody pins what is left.
+    let pins = |world: &World| {
+        let pin = NewTag { key: "amikeep:pin".to_owned(), value: String::new() };
+        let resources = there(world).iter().map(ToString::to_string).collect();
+        let request = Ec2Request::CreateTags { resources, tags: vec![pin] };
+        let caller = default_identity(&ACCOUNT.parse().unwrap());
+        world.call(&Invocation { caller, region: REGION.parse().unwrap(), request, dry_run: false });
+        world.clock().advance(SignedDuration::from_mins(1));
+    };
+    assert_eq!(there(&house.world).len(), 5);
+    let cloud = Twisted { while_retiring: Some(Box::new(pins)), ..Twisted::new(house.cloud()) };
+    let mut engine = house.engine_over(cloud).await;
+    house.run_until(&mut engine, "2026-11-26T04:00:00Z").await;
+    drop(engine);
+    assert_eq!(there(&house.world).len(), 4, "the first one was on its way");
+    let withdrawn = house.images().await.into_iter().filter(|row| row.state == ImageRowState::Available);
+    assert_eq!(withdrawn.count(), 4);
+}
+
 #[tokio::test]
 async fn a_pinned_image_stays_until_it_is_unpinned() {
     let mut house = house("last=1");

@@ -12,7 +12,7 @@ use amikeep_cloud::{
 use amikeep_domain::id::{ImageId, InstanceId, SnapshotId};
 use amikeep_domain::instance::Instance;
 use amikeep_domain::retention::Usage;
-use amikeep_ec2_sim::SimCloud;
+use amikeep_ec2_sim::{SimCloud, World};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
@@ -25,9 +25,14 @@ pub(crate) struct Twisted {
     pub(crate) identity_after: Option<Arc<Notify>>,
     /// Describing instances takes this long on the world's clock.
     pub(crate) instances_take: SignedDuration,
+    /// What somebody does while an image is deregistered.
+    pub(crate) while_retiring: Option<Meanwhile>,
     /// Where it panics, once, and whether it has.
     pub(crate) panics_at: Option<(PanicAt, AtomicBool)>,
 }
+
+/// Something that happens.
+pub(crate) type Meanwhile = Box<dyn Fn(&World) + Send + Sync>;
 
 /// Where a cloud can panic, and so the task that asked it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +51,14 @@ pub(crate) enum PanicAt {
 
 impl Twisted {
     pub(crate) fn new(inner: SimCloud) -> Self {
-        let instances_take = SignedDuration::ZERO;
-        Self { inner, refuses_instances: false, identity_after: None, instances_take, panics_at: None }
+        Self {
+            inner,
+            refuses_instances: false,
+            identity_after: None,
+            instances_take: SignedDuration::ZERO,
+            while_retiring: None,
+            panics_at: None,
+        }
     }
 }
 
@@ -150,7 +161,11 @@ impl Cloud for Twisted {
     }
 
     async fn retire_image(&self, image: ImageId) -> Result<Vec<RemovedSnapshot>, CloudError> {
-        self.inner.retire_image(image).await
+        let answer = self.inner.retire_image(image).await;
+        if let Some(happens) = &self.while_retiring {
+            happens(self.inner.world());
+        }
+        answer
     }
 
     async fn delete_snapshot(&self, snapshot: SnapshotId) -> Result<(), CloudError> {
