@@ -12,7 +12,7 @@ pub(crate) use image::{IMAGES_PER_JOB_MAX, ImageVerdict, finish, judge_image, of
 pub(crate) use look_up::judge_look_up;
 pub(crate) use registration::judge_registration;
 pub(crate) use request::{judge_request, judge_request_of_snapshots};
-pub(crate) use sets::{SetVerdict, judge_copies, judge_set, unexpected};
+pub(crate) use sets::{judge_copies, judge_set, unexpected};
 
 use amikeep_domain::id::JobId;
 use amikeep_domain::jitter::stable_hash;

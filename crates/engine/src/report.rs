@@ -116,8 +116,6 @@ pub(crate) struct Looked {
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     pub(crate) moved: Vec<Job>,
-    /// Deletions that were written down with them.
-    pub(crate) deletions: Vec<Deletion>,
     pub(crate) failed: Option<LedgerError>,
 }
 
@@ -307,7 +305,6 @@ impl State {
 
     fn take_recorded(&mut self, recorded: Recorded) -> Result<(), LedgerError> {
         self.take_jobs(recorded.moved);
-        self.deletions.extend(recorded.deletions.into_iter().map(|deletion| (deletion.id, deletion)));
         match recorded.failed {
             None => Ok(()),
             Some(error) => {

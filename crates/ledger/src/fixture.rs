@@ -25,7 +25,6 @@ use crate::ledger::Ledger;
 use crate::lock::{EngineLock, Holder};
 use crate::prunes::{ListingRecord, NewDeletion, PruneRecord};
 use crate::requests::{Request, RequestKind};
-use crate::sets::Discard;
 
 /// A ledger that its engine has open.
 pub(crate) struct Fixture {
@@ -336,11 +335,4 @@ pub(crate) fn registered() -> JobEvent {
 
 pub(crate) fn snapshots_taken(n: u32) -> JobEvent {
     JobEvent::SnapshotsTaken { snapshots: [("vol-12345678".parse().unwrap(), snapshot(n))].into() }
-}
-
-/// The snapshot `n` is given up, and the job tries again.
-pub(crate) fn discard(n: u32) -> Discard {
-    let then = JobEvent::Deferred { retry_at: at("2026-11-22T01:31:00Z"), reason: "it failed".to_owned() };
-    let (snapshots, reason) = (vec![snapshot(n)], format!("EC2 reports {} as failed", snapshot(n)));
-    Discard { id: deletion_id(n), snapshots, reason, then }
 }

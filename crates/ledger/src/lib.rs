@@ -52,5 +52,4 @@ pub use crate::prunes::{
 };
 pub use crate::requests::{Request, RequestKind, RequestStatus};
 pub use crate::runs::LastStop;
-pub use crate::sets::Discard;
 pub use crate::summaries::{FireSummaryRow, Summarised, SummaryRow};

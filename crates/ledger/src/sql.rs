@@ -315,13 +315,14 @@ statements! {
             snapshots, reason, was, planned_at, attempts, state, data, finished_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     Hot JOB_HAS_ENDED = "SELECT finished_at IS NOT NULL FROM jobs WHERE id = ?1";
-    /// Whether an image that is not deleted, or an open deletion, has one of these snapshots of a job.
+    /// Whether an image that is not deleted has one of these snapshots of a job, or a deletion has that was not given up. One
+    /// that was seen gone is there again because somebody took it out of the Recycle Bin.
     Cold SET_IS_NEEDED = "SELECT EXISTS (
             SELECT 1 FROM images, json_each(images.volumes) AS volume WHERE images.job = ?1 AND images.state <> 'deleted'
                 AND volume.value ->> 'snapshot' IN (SELECT value FROM json_each(?2))
             UNION ALL
             SELECT 1 FROM deletions, json_each(deletions.snapshots) AS snapshot WHERE deletions.job = ?1
-                AND deletions.state IN ('planned', 'snapshots-left')
+                AND deletions.state IN ('planned', 'snapshots-left', 'done')
                 AND snapshot.value IN (SELECT value FROM json_each(?2)))";
     /// What an event can change of a deletion.
     Hot UPDATE_DELETION = "UPDATE deletions SET attempts = ?2, state = ?3, data = ?4, finished_at = ?5 WHERE id = ?1";

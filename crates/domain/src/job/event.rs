@@ -96,13 +96,6 @@ pub enum JobEvent {
         /// Why, in words.
         reason: String,
     },
-    /// No image can be made of these snapshots, and their deletion is being written down.
-    SnapshotsDiscarded {
-        /// The snapshots.
-        snapshots: Vec<SnapshotId>,
-        /// Why, in words.
-        reason: String,
-    },
     /// The image is overdue. It stays watched.
     Stalled,
     /// The snapshots of an image of a stopped instance were seen.
@@ -200,7 +193,6 @@ impl JobEvent {
             Self::SnapshotsCompleted => "snapshots-completed",
             Self::Registering => "registering",
             Self::RegisterDeferred { .. } => "register-deferred",
-            Self::SnapshotsDiscarded { .. } => "snapshots-discarded",
             Self::Stalled => "stalled",
             Self::OfflineChecked { .. } => "offline-checked",
             Self::Available(_) => "available",
@@ -221,8 +213,9 @@ impl JobEvent {
             Self::Deferred { retry_at, reason } | Self::RegisterDeferred { retry_at, reason } => {
                 format!("{reason}; again at {retry_at}")
             }
-            Self::SnapshotsTaken { snapshots } | Self::SnapshotsAdopted { snapshots } => join(snapshots.values()),
-            Self::SnapshotsDiscarded { snapshots, reason } => format!("{}: {reason}", join(snapshots.iter())),
+            Self::SnapshotsTaken { snapshots } | Self::SnapshotsAdopted { snapshots } => {
+                snapshots.values().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ")
+            }
             Self::Intended { class, intent } => {
                 format!("{} as {} ({class}: {})", intent.name, intent.mode, intent.reason)
             }
@@ -242,10 +235,6 @@ impl JobEvent {
             Self::Skipped(reason) => reason.as_str().to_owned(),
         }
     }
-}
-
-fn join<'a>(snapshots: impl Iterator<Item = &'a SnapshotId>) -> String {
-    snapshots.map(SnapshotId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn describe_finished(finished: &Finished) -> String {
@@ -316,7 +305,7 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
         }
         (state @ (S::Holding | S::Capturing(_) | S::Taken(_) | S::Pending(_)), JobEvent::HoldStep { .. })
         | (state @ (S::Capturing(_) | S::Taken(_) | S::Pending(_)), JobEvent::HookFailed { .. })
-        | (state @ S::Capturing(_), JobEvent::SnapshotsDiscarded { .. } | JobEvent::Held(_)) => state,
+        | (state @ S::Capturing(_), JobEvent::Held(_)) => state,
         (S::Preparing | S::Holding, JobEvent::Intended { .. }) => {
             S::Capturing(Capturing { unknown_since: None, name_in_use: false })
         }
@@ -367,11 +356,10 @@ fn next_state(state: JobState, event: &JobEvent, at: Timestamp, intent: Option<&
 /// From snapshots to an image. The same outcomes as of `CreateImage`, with the same meaning: the name is what tells.
 fn next_taken(taken: Taken, event: &JobEvent, at: Timestamp) -> Option<JobState> {
     let step = match (taken.step, event) {
-        // An image may exist of snapshots that are being registered, so nothing is discarded or taken anew then.
+        // An image may exist of snapshots that are being registered, so nothing is taken anew then.
         (TakenStep::Copying | TakenStep::Complete { .. }, JobEvent::Deferred { retry_at, reason }) => {
             return Some(JobState::Queued { retry_at: Some(*retry_at), waiting_for: Some(reason.clone()) });
         }
-        (step @ (TakenStep::Copying | TakenStep::Complete { .. }), JobEvent::SnapshotsDiscarded { .. }) => step,
         (TakenStep::Copying, JobEvent::SnapshotsCompleted) => TakenStep::Complete { retry_at: None },
         (TakenStep::Complete { .. }, JobEvent::Registering) => {
             let outcome = Capturing { unknown_since: None, name_in_use: false };

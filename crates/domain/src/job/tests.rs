@@ -122,7 +122,6 @@ fn events() -> Vec<JobEvent> {
         JobEvent::SnapshotsCompleted,
         JobEvent::Registering,
         JobEvent::RegisterDeferred { retry_at, reason: "throttled".to_owned() },
-        JobEvent::SnapshotsDiscarded { snapshots: Vec::new(), reason: "one failed".to_owned() },
         JobEvent::Stalled,
         JobEvent::OfflineChecked { still_stopped: true },
         JobEvent::Available(finished()),
@@ -171,7 +170,6 @@ fn every_event_in_every_state_is_decided() {
         snapshots-completed pending (copying) -> pending (complete)
         registering         pending (complete) -> pending (registering)
         register-deferred   pending (registering) -> pending (complete)
-        snapshots-discarded capturing -> capturing, pending (copying) -> pending (copying), pending (complete) -> pending (complete)
         stalled             pending (copying) -> pending (copying), pending (complete) -> pending (complete), pending (registering) -> pending (registering), pending -> pending
         offline-checked     pending -> pending
         available           pending -> finishing

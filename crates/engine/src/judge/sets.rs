@@ -24,39 +24,16 @@ const NEXT_SET_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// What makes a snapshot fail does not pass within seconds.
 const NEXT_AFTER_FAILURE: SignedDuration = SignedDuration::from_mins(1);
 
-/// What to do about a set of snapshots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SetVerdict {
-    /// Wait.
-    Wait,
-    /// Write this down.
-    Event(Box<JobEvent>),
-    /// Write down that these go, then this.
-    Discard {
-        /// The snapshots.
-        snapshots: Vec<SnapshotId>,
-        /// Why no image is made of them.
-        reason: String,
-        /// How the job goes on.
-        then: Box<JobEvent>,
-    },
-}
-
-impl SetVerdict {
-    fn event(event: JobEvent) -> Self {
-        Self::Event(Box::new(event))
-    }
-}
-
-/// What follows from the snapshots that carry the job's tag, for a request whose outcome is unknown.
+/// The event that follows from the snapshots that carry the job's tag, for a request whose outcome is unknown; none while it is
+/// too early to tell.
 pub(crate) fn judge_set(
     job: &Job,
     found: &[SeenSnapshot],
     lag: SignedDuration,
     engine_started_at: Timestamp,
     now: Timestamp,
-) -> SetVerdict {
-    let (JobState::Capturing(outcome), Some(intent)) = (&job.state, &job.intent) else { return SetVerdict::Wait };
+) -> Option<JobEvent> {
+    let (JobState::Capturing(outcome), Some(intent)) = (&job.state, &job.intent) else { return None };
     let is_over = certain_at(recorded_at(job), outcome, lag, engine_started_at, now) <= now;
     // An earlier set of the same job was begun before this intent, and a copy says of itself that it is one.
     let earliest = saturating_add(intent.recorded_at, -START_TOLERANCE);
@@ -66,11 +43,7 @@ pub(crate) fn judge_set(
     let set: Vec<&SeenSnapshot> = found.iter().filter(is_of_request).collect();
     if set.is_empty() {
         let reason = format!("no snapshot of the job after {} s, so the request did not arrive", lag.as_secs());
-        return if is_over {
-            SetVerdict::event(JobEvent::Deferred { retry_at: now, reason })
-        } else {
-            SetVerdict::Wait
-        };
+        return is_over.then_some(JobEvent::Deferred { retry_at: now, reason });
     }
     let usable = set.iter().filter(|it| it.state != SnapshotState::Unusable);
     let by_volume: BTreeMap<VolumeId, SnapshotId> =
@@ -80,25 +53,24 @@ pub(crate) fn judge_set(
         .hold
         .as_ref()
         .is_some_and(|held| set.iter().all(|it| it.started_at.is_some_and(|at| held.surely_covers(at))));
+    // Those of an earlier request of the job stay, and only clocks would tell them from these.
+    let is_only = job.attempts <= 1;
     let volumes: Vec<VolumeId> = by_volume.keys().cloned().collect();
     let newcomer = unexpected(&intent.volumes, &volumes);
     let reason = match missing {
-        None if in_hold && newcomer.is_none() => {
-            return SetVerdict::event(JobEvent::SnapshotsAdopted { snapshots: by_volume });
+        None if in_hold && is_only && newcomer.is_none() => {
+            return Some(JobEvent::SnapshotsAdopted { snapshots: by_volume });
         }
-        None => newcomer.unwrap_or_else(|| "nothing shows that they were begun in the hold".to_owned()),
+        None => newcomer.unwrap_or_else(|| {
+            let unknown = "nothing shows that they were begun in the hold";
+            if in_hold { "an earlier request may have made them" } else { unknown }.to_owned()
+        }),
         // EC2 may not show all of them yet.
-        Some(_) if !is_over => return SetVerdict::Wait,
+        Some(_) if !is_over => return None,
         Some(volume) => format!("there is none of {}", volume.volume),
     };
-    let retry_at = saturating_add(now, NEXT_SET_AFTER);
-    let snapshots: Vec<SnapshotId> = set.iter().map(|it| it.id.clone()).collect();
-    if is_last(job, retry_at) {
-        return failed(&snapshots, &format!("the reply to CreateSnapshots was lost, and {reason}"));
-    }
-    let again =
-        JobEvent::Deferred { retry_at, reason: "the reply was lost, and its snapshots are of no use".to_owned() };
-    SetVerdict::Discard { snapshots, reason, then: Box::new(again) }
+    let reason = format!("the reply to CreateSnapshots was lost, and {reason}");
+    Some(given_up(job, set.iter().map(|it| &it.id), &reason, saturating_add(now, NEXT_SET_AFTER)))
 }
 
 /// A volume that was attached after the last look at the instance: nothing was known of it when it was decided what the
@@ -113,21 +85,25 @@ fn is_last(job: &Job, retry_at: Timestamp) -> bool {
     IMAGES_PER_JOB_MAX <= job.attempts || job.window.start_by < retry_at
 }
 
-/// The end of a job without an image. Its snapshots may be the best there is of its instance, so they stay until a prune
-/// finds a newer image.
-fn failed(snapshots: &[SnapshotId], reason: &str) -> SetVerdict {
-    let ids: Vec<&str> = snapshots.iter().map(SnapshotId::as_str).collect();
-    let message = format!("no image can be registered: {reason}");
-    let next_step = format!(
-        "see EC2's console for why, and run `amikeep backup` to try again now; what there is of {} stays until a newer image \
-         succeeds",
-        ids.join(", ")
-    );
-    SetVerdict::event(JobEvent::Failed(JobError::new("snapshots_failed", message, next_step)))
+/// No image is made of these. They may be the best there is of their instance, so they stay until a prune finds an image that
+/// is newer; taken anew they are as often as an image is made anew that EC2 reports as failed.
+fn given_up<'a>(
+    job: &Job,
+    snapshots: impl Iterator<Item = &'a SnapshotId>,
+    reason: &str,
+    retry_at: Timestamp,
+) -> JobEvent {
+    let ids = snapshots.map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
+    let stay = format!("what there is of {ids} stays until a newer image succeeds");
+    if !is_last(job, retry_at) {
+        return JobEvent::Deferred { retry_at, reason: format!("no image can be registered: {reason}; {stay}") };
+    }
+    let next_step = format!("see EC2's console for why, and run `amikeep backup` to try again now; {stay}");
+    JobEvent::Failed(JobError::new("snapshots_failed", format!("no image can be registered: {reason}"), next_step))
 }
 
-/// What follows from the snapshots of an image that is to be registered. `missing_for`: for how long one of them has been
-/// absent from complete answers.
+/// The event that follows from the snapshots of an image that is to be registered; none while they are copied. `missing_for`:
+/// for how long one of them has been absent from complete answers.
 pub(crate) fn judge_copies(
     job: &Job,
     taken: &Taken,
@@ -135,34 +111,18 @@ pub(crate) fn judge_copies(
     missing_for: SignedDuration,
     lag: SignedDuration,
     now: Timestamp,
-) -> SetVerdict {
-    let all: Vec<SnapshotId> = taken.snapshots.values().cloned().collect();
-    let there: Vec<&SeenSnapshot> = all.iter().filter_map(|id| seen.get(id)).collect();
+) -> Option<JobEvent> {
+    let all = || taken.snapshots.values();
+    let there: Vec<&SeenSnapshot> = all().filter_map(|id| seen.get(id)).collect();
+    let again = |reason: &str| Some(given_up(job, all(), reason, saturating_add(now, NEXT_AFTER_FAILURE)));
     if let Some(failed) = there.iter().find(|it| it.state == SnapshotState::Unusable) {
-        return discard(job, &all, format!("EC2 reports {} as failed", failed.id), now);
+        return again(&format!("EC2 reports {} as failed", failed.id));
     }
-    if let Some(lost) = all.iter().find(|id| !seen.contains_key(id)) {
+    if let Some(lost) = all().find(|id| !seen.contains_key(id)) {
         let is_lost = lag < missing_for && saturating_add(taken.taken_at, lag) < now;
-        return if is_lost {
-            discard(job, &all, format!("{lost} is not there any more"), now)
-        } else {
-            SetVerdict::Wait
-        };
+        return if is_lost { again(&format!("{lost} is not there any more")) } else { None };
     }
-    if there.iter().all(|it| it.state == SnapshotState::Completed) {
-        return SetVerdict::event(JobEvent::SnapshotsCompleted);
-    }
-    SetVerdict::Wait
-}
-
-/// Taken anew, as often as an image is made anew that EC2 reports as failed, and what is of no use goes.
-fn discard(job: &Job, snapshots: &[SnapshotId], reason: String, now: Timestamp) -> SetVerdict {
-    let retry_at = saturating_add(now, NEXT_AFTER_FAILURE);
-    if is_last(job, retry_at) {
-        return failed(snapshots, &reason);
-    }
-    let then = Box::new(JobEvent::Deferred { retry_at, reason: reason.clone() });
-    SetVerdict::Discard { snapshots: snapshots.to_vec(), reason, then }
+    there.iter().all(|it| it.state == SnapshotState::Completed).then_some(JobEvent::SnapshotsCompleted)
 }
 
 #[cfg(test)]

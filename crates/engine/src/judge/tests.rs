@@ -11,7 +11,9 @@ use amikeep_domain::grade::Grade;
 use amikeep_domain::id::{ImageId, SnapshotId};
 use amikeep_domain::image_name::ImageNumber;
 use amikeep_domain::instance::AttachedVolume;
-use amikeep_domain::job::{Capturing, Intent, Job, JobEvent, JobKey, JobState, OfflineProof, Pending, Trigger};
+use amikeep_domain::job::{
+    Capturing, Intent, Job, JobEvent, JobKey, JobState, OfflineProof, Pending, Taken, TakenStep, Trigger,
+};
 use amikeep_domain::policy::StartWindow;
 use amikeep_domain::tags;
 use jiff::{SignedDuration, Timestamp};
@@ -397,4 +399,59 @@ fn a_hold_that_proves_nothing_is_crash_where_that_is_accepted_and_else_a_failure
         assert_eq!(error.code, "freeze_unproved");
         assert!(error.message.contains(why), "{}", error.message);
     }
+}
+
+/// What `RegisterImage` is answered with, the nth time that it is asked.
+fn registered(tries: u32, status: u16, code: &str) -> JobEvent {
+    let taken = Taken {
+        snapshots: BTreeMap::new(),
+        taken_at: at("2026-11-22T02:00:05Z"),
+        stalled: false,
+        tries,
+        step: TakenStep::Complete { retry_at: None },
+    };
+    let error = CloudError::from_answer(Action::RegisterImage, status, code, "because");
+    judge_registration(&job(JobState::Taken(taken.clone())), &taken, Err(error), at("2026-11-22T02:05:00Z"))
+}
+
+#[test]
+fn a_snapshot_that_is_not_there_yet_for_ec2_is_waited_for_and_not_for_ever() {
+    for code in ["InvalidSnapshot.NotFound", "IncorrectInstanceState"] {
+        let waits =
+            (1..20).take_while(|tries| matches!(registered(*tries, 400, code), JobEvent::RegisterDeferred { .. }));
+        assert_eq!(waits.count(), 5, "{code}");
+        assert!(matches!(registered(6, 400, code), JobEvent::Failed(_)), "{code}");
+    }
+    assert!(matches!(registered(1, 400, "InvalidParameterValue"), JobEvent::Failed(_)));
+    assert!(matches!(registered(99, 503, "RequestLimitExceeded"), JobEvent::RegisterDeferred { .. }));
+}
+
+/// What follows from one snapshot of the job that was begun then, for a reply to `CreateSnapshots` that was lost.
+fn judge_lost(attempts: u32, begun: &str) -> Option<JobEvent> {
+    let hold = Some(held(Proof::Proved));
+    let job = Job { hold, attempts, ..capturing(Some("2026-11-22T02:00:05Z"), false) };
+    let snapshot = SeenSnapshot {
+        id: "snap-00000000000000001".parse().unwrap(),
+        volume: Some("vol-00000000000000001".parse().unwrap()),
+        state: SnapshotState::Pending,
+        started_at: Some(at(begun)),
+        description: tags::snapshot_description(&job.key),
+        tags: BTreeMap::new(),
+    };
+    judge_set(&job, &[snapshot], LAG, STARTED, at("2026-11-22T02:00:10Z"))
+}
+
+#[test]
+fn snapshots_of_a_lost_reply_are_adopted_only_if_no_other_request_can_have_made_them() {
+    let deferred = |event: Option<JobEvent>| match event {
+        Some(JobEvent::Deferred { reason, .. }) => reason,
+        event => panic!("{event:?}"),
+    };
+    assert!(matches!(judge_lost(1, "2026-11-22T02:00:02Z"), Some(JobEvent::SnapshotsAdopted { .. })));
+    let told = deferred(judge_lost(1, "2026-11-22T02:00:04Z"));
+    assert!(told.contains("nothing shows that they were begun in the hold"), "{told}");
+    let told = deferred(judge_lost(2, "2026-11-22T02:00:02Z"));
+    assert!(told.contains("an earlier request may have made them"), "{told}");
+    assert!(told.contains("snap-00000000000000001 stays until a newer image succeeds"), "{told}");
+    assert!(matches!(judge_lost(3, "2026-11-22T02:00:02Z"), Some(JobEvent::Failed(_))), "not for ever");
 }

@@ -1,6 +1,7 @@
 //! From snapshots to an image: settling a request of which nobody knows, watching the copies, registering the image.
 //!
-//! No image is registered before the intent is committed, and no snapshot is given up before its deletion is written down.
+//! No image is registered before the intent is committed. Nothing is deleted here: snapshots of which no image is made are found
+//! by a prune once there is a newer image.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use amikeep_domain::job::{IntendedRegistration, Intent, Job, JobEvent, JobState,
 use amikeep_domain::plan::Reading;
 use amikeep_domain::tags;
 use amikeep_hold::apps::tag_of;
-use amikeep_ledger::{Discard, LedgerError};
+use amikeep_ledger::LedgerError;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::context::Context;
-use crate::judge::{SetVerdict, judge_copies, judge_registration, judge_set};
+use crate::judge::{judge_copies, judge_registration, judge_set};
 use crate::report::{Looked, Recorded, Report};
+use crate::task::record::record_changes;
 use crate::task::request::image_description;
 
 /// Looks for what a request of an unknown outcome may have made, by the tag of its job.
@@ -25,23 +27,22 @@ pub(crate) async fn look_up_sets<C: Cloud>(ctx: &Context<C>, account: AccountNam
     let asked: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let mut report = looked(&account, Reading::Sets, at, asked);
     let lag = ctx.visibility_lag(&account);
+    let mut changes = Vec::new();
     for job in jobs {
         let id = job.id;
         let ask = |cloud: Arc<C>| async move { cloud.observe_snapshots(SnapshotQuery::Job(id)).await };
         match ctx.call(&account, Action::DescribeSnapshots, ask).await {
             Ok(found) => {
-                let verdict = judge_set(&job, &found, lag, ctx.started_at, at);
-                follow(ctx, job, verdict, &mut report.recorded).await;
+                let event = judge_set(&job, &found, lag, ctx.started_at, at);
+                changes.extend(event.map(|event| (job, event)));
             }
             Err(error) => {
                 report.error = Some(error);
                 break;
             }
         }
-        if report.recorded.failed.is_some() {
-            break;
-        }
     }
+    report.recorded = record_changes(ctx, &changes).await;
     Report::Looked(report)
 }
 
@@ -63,17 +64,16 @@ pub(crate) async fn poll_snapshots<C: Cloud>(
         }
     };
     let lag = ctx.visibility_lag(&account);
+    let mut changes = Vec::new();
     for job in jobs {
         let JobState::Taken(taken) = &job.state else { continue };
         let is_there = taken.snapshots.values().all(|id| seen.contains_key(id));
         if is_there { &mut report.seen } else { &mut report.absent }.push(job.id);
         let missing_for = missing_since.get(&job.id).map_or(SignedDuration::ZERO, |since| at.duration_since(*since));
-        let verdict = judge_copies(&job, taken, &seen, missing_for, lag, at);
-        follow(ctx, job, verdict, &mut report.recorded).await;
-        if report.recorded.failed.is_some() {
-            break;
-        }
+        let event = judge_copies(&job, taken, &seen, missing_for, lag, at);
+        changes.extend(event.map(|event| (job, event)));
     }
+    report.recorded = record_changes(ctx, &changes).await;
     Report::Looked(report)
 }
 
@@ -102,25 +102,6 @@ fn taken_of(job: &Job) -> Option<&Taken> {
     match &job.state {
         JobState::Taken(taken) => Some(taken),
         _ => None,
-    }
-}
-
-/// Writes a verdict down.
-async fn follow<C: Cloud>(ctx: &Context<C>, job: Job, verdict: SetVerdict, recorded: &mut Recorded) {
-    let result = match verdict {
-        SetVerdict::Wait => return,
-        SetVerdict::Event(event) => ctx.ledger.record_event(&job, &event, ctx.now()).await,
-        SetVerdict::Discard { snapshots, reason, then } => {
-            let discard = Discard { id: ctx.new_deletion_id(), snapshots, reason, then: *then };
-            ctx.ledger.record_discarded(&job, &discard, ctx.now()).await.map(|(job, deletion)| {
-                recorded.deletions.extend(deletion);
-                job
-            })
-        }
-    };
-    match result {
-        Ok(job) => recorded.moved.push(job),
-        Err(error) => recorded.failed = Some(error),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use amikeep_domain::id::ImageId;
 use amikeep_domain::pause::PauseScope;
+use amikeep_domain::prune::Released;
 use amikeep_ec2_sim::{Action, InstanceState, SimCloud};
 use amikeep_engine::Engine;
 use amikeep_ledger::{ImageRowState, RequestKind};
@@ -160,7 +161,7 @@ async fn killed_between_any_two_steps_of_what_operators_ask_for() {
                 consistency: None,
             },
             RequestKind::Pause { scope: PauseScope::All, until, reason: Some("a test".to_owned()) },
-            RequestKind::Prune { policy: None, released: Vec::new() },
+            RequestKind::Prune { policy: None, released: Released::default() },
         ];
         let mut requests = Vec::new();
         for (n, kind) in (1..).zip(asked) {

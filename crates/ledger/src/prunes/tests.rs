@@ -1,7 +1,7 @@
 //! What a prune writes, what it skips, and that it is all or nothing.
 
 use amikeep_domain::job::JobEvent;
-use amikeep_domain::prune::DeletionEvent;
+use amikeep_domain::prune::{DeletionEvent, Released};
 
 use super::*;
 use crate::RequestKind;
@@ -52,7 +52,7 @@ async fn a_deletion_is_in_the_ledger_before_anybody_acts_on_it() {
 async fn a_prune_that_fails_half_way_leaves_nothing() {
     let fixture = Fixture::new().await;
     let (one, two) = (fixture.succeeded(1).await, fixture.succeeded(2).await);
-    let request = fixture.request(1, RequestKind::Prune { policy: None, released: vec![] }).await;
+    let request = fixture.request(1, RequestKind::Prune { policy: None, released: Released::default() }).await;
     // Two deletions with one id: a bug, and the database refuses it.
     let twice = NewDeletion { id: deletion_id(1), ..new_deletion(&two, 2) };
     let mut record = prune_record(&[], vec![new_deletion(&one, 1), twice]);
@@ -229,7 +229,10 @@ async fn a_request_is_done_when_nothing_of_its_prune_is_open() {
     let fixture = Fixture::new().await;
     let (one, two) = (fixture.succeeded(1).await, fixture.succeeded(2).await);
     let policy = Some("p-1".parse().unwrap());
-    let kind = RequestKind::Prune { policy: policy.clone(), released: vec![image(1)] };
+    let kind = RequestKind::Prune {
+        policy: policy.clone(),
+        released: Released { images: [image(1)].into(), ..Released::default() },
+    };
     let request = fixture.request(1, kind).await;
     let mut record = prune_record(&[1, 2], vec![new_deletion(&one, 1), new_deletion(&two, 2)]);
     (record.request, record.policy) = (Some(request), policy);
@@ -252,7 +255,7 @@ async fn a_request_is_done_when_nothing_of_its_prune_is_open() {
 #[tokio::test]
 async fn a_request_that_finds_nothing_to_delete_is_done_at_once() {
     let fixture = Fixture::new().await;
-    let request = fixture.request(1, RequestKind::Prune { policy: None, released: vec![] }).await;
+    let request = fixture.request(1, RequestKind::Prune { policy: None, released: Released::default() }).await;
     let record = PruneRecord { request: Some(request), ..prune_record(&[], vec![]) };
     fixture.ledger.record_prune(&record).await.unwrap();
     assert!(fixture.ledger.request(request).await.unwrap().unwrap().done);

@@ -7,7 +7,7 @@ use amikeep_domain::fire::Missed;
 use amikeep_domain::id::JobId;
 use amikeep_domain::job::JobEvent;
 use amikeep_domain::pause::{Pause, PauseScope};
-use amikeep_domain::prune::{Deletion, DeletionEvent};
+use amikeep_domain::prune::{Deletion, DeletionEvent, Released};
 use jiff::SignedDuration;
 
 use super::*;
@@ -239,10 +239,10 @@ async fn requests_pauses_and_prunes_go_once_nothing_refers_to_them() {
     let refused = fixture.request(4, RequestKind::Resume { scope: PauseScope::All }).await;
     fixture.ledger.record_request_refused(refused, &error(), now).await.unwrap();
     let job = fixture.succeeded(1).await;
-    let with = fixture.request(5, RequestKind::Prune { policy: None, released: vec![] }).await;
+    let with = fixture.request(5, RequestKind::Prune { policy: None, released: Released::default() }).await;
     let record = PruneRecord { request: Some(with), ..prune_record(&[1], vec![new_deletion(&job, 1)]) };
     fixture.ledger.record_prune(&record).await.unwrap();
-    let without = fixture.request(6, RequestKind::Prune { policy: None, released: vec![] }).await;
+    let without = fixture.request(6, RequestKind::Prune { policy: None, released: Released::default() }).await;
     let record = PruneRecord { request: Some(without), ..prune_record(&[1], vec![]) };
     fixture.ledger.record_prune(&record).await.unwrap();
 

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::fixture::{
-    account, account_name, discard, error, image, instance, intended, new_deletion, policy, prune_record, region,
-    registered, snapshots_taken, until_pending,
+    account, account_name, error, image, instance, intended, new_deletion, policy, prune_record, region, registered,
+    snapshot, snapshots_taken, until_pending,
 };
-use crate::{FireFilter, HistoryFilter, RequestKind};
+use crate::{FireFilter, HistoryFilter, NewDeletion, RequestKind};
 
 /// The frozen ledgers, and what was read from each.
 pub(super) const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
@@ -109,10 +109,11 @@ async fn fill(fixture: &Fixture) {
     let taken = fixture.queued(7).await;
     let taken = fixture.follow(taken, &[JobEvent::Started, registered(), snapshots_taken(7)]).await;
     fixture.follow(taken, &[JobEvent::SnapshotsCompleted, JobEvent::Registering]).await;
-    let discarding = fixture.queued(8).await;
-    let discarding = fixture.follow(discarding, &[JobEvent::Started, registered(), snapshots_taken(8)]).await;
-    ledger.record_discarded(&discarding, &discard(8), at("2026-11-22T01:30:00Z")).await.unwrap();
-    let deletions = vec![new_deletion(&gone, 2)];
+    let left = fixture.queued(8).await;
+    let until_left = [JobEvent::Started, registered(), snapshots_taken(8), JobEvent::Failed(error())];
+    let left = fixture.follow(left, &until_left).await;
+    let set = NewDeletion { image: None, snapshots: vec![snapshot(8)], ..new_deletion(&left, 8) };
+    let deletions = vec![new_deletion(&gone, 2), set];
     assert_eq!(
         ledger.record_prune(&prune_record(&[1, 2], deletions)).await.unwrap().deletions[0].image,
         Some(image(2))
