@@ -127,7 +127,7 @@ impl People {
         let until = Some(house.now() + SignedDuration::from_hours(3));
         let pause = |scope| RequestKind::Pause { scope, until, reason: None };
         let kind = match dice.draw(16) {
-            0 => RequestKind::Prune { policy: None, released: Vec::new() },
+            0 => RequestKind::Prune { policy: None, released: amikeep_domain::prune::Released::default() },
             1 => pause(PauseScope::Instance(instance_id(2))),
             2 => pause(PauseScope::Policy("victim".parse().unwrap())),
             3 => RequestKind::Resume { scope: PauseScope::Policy("victim".parse().unwrap()) },

@@ -19,12 +19,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::decision::HoldOrder;
 use crate::fire::{Cursor, Cursors, DueFires, StartReason};
 use crate::grade::Grade;
-use crate::id::{AccountId, AccountName, ClassName, DeletionId, ImageId, InstanceId, JobId, PolicyName, RequestId};
+use crate::id::{AccountId, AccountName, ClassName, DeletionId, InstanceId, JobId, PolicyName, RequestId};
 use crate::instance::Instance;
 use crate::job::{Intent, Job, JobEvent, JobKey};
 use crate::pause::Pause;
 use crate::policy::PolicySet;
-use crate::prune::Deletion;
+use crate::prune::{Deletion, Released};
 
 /// Facts older than this are read again before a decision is acted upon: the decision is taken right before the call.
 pub const FACTS_FRESH_FOR: SignedDuration = SignedDuration::from_secs(30);
@@ -278,8 +278,8 @@ pub struct PruneAction {
     pub request: Option<RequestId>,
     /// Only this policy.
     pub policy: Option<PolicyName>,
-    /// Images that the operator let go beyond `max_deletes`.
-    pub released: BTreeSet<ImageId>,
+    /// What the operator let go beyond `max_deletes`.
+    pub released: Released,
 }
 
 /// Fires of one policy in one account.

@@ -9,6 +9,7 @@ mod lost;
 mod owned;
 mod plan;
 mod sets;
+mod strays;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use crate::prune::listing::{EndedJob, KnownImage, KnownState, ListedImage, L
 pub use crate::prune::lost::{LostImage, NotReadable};
 pub use crate::prune::owned::{NotProved, OwnedImage};
 pub use crate::prune::plan::{
-    Clock, DayCounts, MISSING_KEPT_FOR, PruneInputs, PrunePlan, PrunedImage, plan_prune, stray_jobs, wanted_usage,
+    Clock, DayCounts, MISSING_KEPT_FOR, PruneInputs, PrunePlan, PrunedImage, Released, plan_prune, wanted_usage,
 };
 pub use crate::prune::sets::PrunedSet;
+pub use crate::prune::strays::stray_jobs;

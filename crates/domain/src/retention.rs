@@ -40,7 +40,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::retention::bucket::{Buckets, Met, Period};
 
-pub use crate::retention::failed::plan_failed;
+pub use crate::retention::failed::{judge_failed, plan_failed};
 pub use crate::retention::guard::{
     DeleteLimit, Guard, ImageFacts, OverLimit, Pin, Usage, apply_guards, apply_image_guards, hold_all, hold_over_limit,
 };

@@ -15,7 +15,8 @@ use amikeep_domain::image_name::{ImageName, ImageNumber};
 use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::policy::{PolicySet, saturating_add};
 use amikeep_domain::prune::{
-    Clock as HostClock, EndedJob, KnownImage, Listing, PruneInputs, PrunePlan, plan_prune, stray_jobs, wanted_usage,
+    Clock as HostClock, EndedJob, KnownImage, Listing, PruneInputs, PrunePlan, Released, plan_prune, stray_jobs,
+    wanted_usage,
 };
 use amikeep_domain::retention::Usage;
 use amikeep_ledger::Ledger;
@@ -38,8 +39,8 @@ pub struct PruneScope {
     pub accounts: BTreeSet<AccountName>,
     /// Only this policy.
     pub policy: Option<PolicyName>,
-    /// Images that an operator let go beyond `max_deletes`.
-    pub released: BTreeSet<ImageId>,
+    /// What an operator let go beyond `max_deletes`.
+    pub released: Released,
 }
 
 /// What was seen, and what follows from it.

@@ -54,7 +54,9 @@ impl<C: Cloud> Engine<C> {
                 let backup = Backup { instance, policy, account: account.as_ref(), consistency: *consistency };
                 self.take_backup(&request, &backup).await
             }
-            RequestKind::Prune { policy, released } => self.take_prune(request.id, policy.as_ref(), released).await,
+            RequestKind::Prune { policy, released } => {
+                self.take_prune(request.id, policy.as_ref(), released.clone()).await
+            }
             RequestKind::Pause { scope, until, reason } => {
                 self.take_pause(&request, scope.clone(), *until, reason.clone()).await
             }

@@ -46,6 +46,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use amikeep_domain::id::RequestId;
+    use amikeep_domain::prune::Released;
 
     use super::*;
     use crate::fixture::{Fixture, at};
@@ -86,7 +87,7 @@ mod tests {
         let asking = Ledger::open_for_requests(&fixture.path()).await.unwrap();
         fs::rename(fixture.path(), fixture.path().with_extension("away")).unwrap();
         let requested_at = at("2026-11-26T02:00:00Z");
-        let kind = RequestKind::Prune { policy: None, released: Vec::new() };
+        let kind = RequestKind::Prune { policy: None, released: Released::default() };
         let request = Request { id: RequestId::new(requested_at, [1; 10]), kind, requested_at };
         assert!(is_moved(&asking.record_request(&request).await));
     }

@@ -7,8 +7,8 @@ use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 
 use amikeep_config::Config;
-use amikeep_domain::id::{AccountName, ImageId};
-use amikeep_domain::prune::PrunePlan;
+use amikeep_domain::id::AccountName;
+use amikeep_domain::prune::{PrunePlan, Released};
 use amikeep_domain::retention::Guard;
 use amikeep_engine::{OsRandom, PrunePreview, PruneScope, SystemClock, preview_prune};
 use amikeep_ledger::RequestKind;
@@ -83,7 +83,7 @@ async fn look(args: &PruneArgs, ctx: &Ctx, config: &Config, clouds: &Clouds) -> 
         Some(name) => set.policies.get(name).map(|it| it.accounts.iter().cloned().collect()).unwrap_or_default(),
         None => set.accounts.keys().cloned().collect(),
     };
-    let scope = PruneScope { accounts, policy: args.policy.clone(), released: BTreeSet::new() };
+    let scope = PruneScope { accounts, policy: args.policy.clone(), ..PruneScope::default() };
     let ledger = open_ledger(&config.daemon.database).await?;
     let (clock, random) = (Arc::new(SystemClock), Arc::new(OsRandom::default()));
     let clouds: BTreeMap<_, _> = clouds.clone();
@@ -94,11 +94,12 @@ async fn look(args: &PruneArgs, ctx: &Ctx, config: &Config, clouds: &Clouds) -> 
 }
 
 /// What only the limit of deletions holds, of the one policy that was named: naming it and saying yes releases it.
-fn released(args: &PruneArgs, plan: &PrunePlan) -> Vec<ImageId> {
-    let Some(policy) = &args.policy else { return Vec::new() };
+fn released(args: &PruneArgs, plan: &PrunePlan) -> Released {
+    let Some(policy) = &args.policy else { return Released::default() };
     let is_held = |guards: &[Guard]| matches!(guards, [Guard::MaxDeletes]);
     let images = plan.images.iter().filter(|it| it.known.policy == *policy && is_held(it.verdict.held_by()));
-    images.map(|it| it.known.image.clone()).collect()
+    let sets = plan.sets.iter().filter(|it| it.policy == *policy && is_held(it.verdict.held_by()));
+    Released { images: images.map(|it| it.known.image.clone()).collect(), sets: sets.map(|it| it.job).collect() }
 }
 
 fn notes(preview: &PrunePreview) -> Vec<String> {
@@ -115,8 +116,12 @@ fn notes(preview: &PrunePreview) -> Vec<String> {
     let unknown = preview.plan.unknown.iter();
     let unknown =
         unknown.map(|image| format!("{image} carries the owner's tag and is not in the ledger; it is left alone"));
+    let loose = preview.plan.unknown_snapshots.iter();
+    let loose = loose.map(|snapshot| {
+        format!("{snapshot} carries the owner's tag, no image has it, and the ledger does not know its job; it is left alone")
+    });
     let sets = preview.plan.sets.iter().map(told_set);
-    failed.chain(over).chain(clock).chain(unknown).chain(sets).collect()
+    failed.chain(over).chain(clock).chain(unknown).chain(loose).chain(sets).collect()
 }
 
 fn told_set(set: &amikeep_domain::prune::PrunedSet) -> String {

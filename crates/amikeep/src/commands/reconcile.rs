@@ -69,6 +69,12 @@ pub(crate) async fn run(args: &ReconcileArgs, ctx: &Ctx) -> anyhow::Result<Exit>
         Format::Json => ctx.output.json(&Reconciled { images: found })?,
         Format::Table => ctx.output.line(&format!("{} image(s) were taken in", taken.len()))?,
     }
+    for snapshot in &preview.plan.unknown_snapshots {
+        ctx.tell(&format!(
+            "{snapshot} carries the owner's tag, no image has it, and the ledger does not know its job; it is left alone, and \
+             nothing but you deletes it"
+        ));
+    }
     for (account, why) in &preview.failed {
         ctx.tell(&format!("account {account} is left out: {why}"));
     }

@@ -8,7 +8,7 @@ use amikeep_domain::grade::Grade;
 use amikeep_domain::id::{AccountName, ImageId, InstanceId, JobId, SnapshotId};
 use amikeep_domain::policy::{AccountRules, Enabled, Policy, PolicySet, Selector};
 use amikeep_domain::prune::{
-    Clock, DayCounts, KnownImage, KnownState, ListedImage, ListedSnapshot, ListedState, Listing, PruneInputs,
+    Clock, DayCounts, KnownImage, KnownState, ListedImage, ListedSnapshot, ListedState, Listing, PruneInputs, Released,
     plan_prune, wanted_usage,
 };
 use amikeep_domain::retention::Usage;
@@ -38,7 +38,7 @@ pub(crate) fn measure(now: Timestamp) {
         ended_jobs: &BTreeMap::new(),
         usage: None,
         day_counts: &BTreeMap::from([(parsed("nightly"), counts)]),
-        released: &BTreeSet::new(),
+        released: &Released::default(),
         pauses: &[],
         only: None,
     };

@@ -1,6 +1,6 @@
 //! When retention is applied, and the next step of every deletion.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::fire::CLOCK_STEP_BACK_MAX;
 use crate::id::{AccountName, DeletionId};
 use crate::plan::observe::{Needs, is_past, may_read};
 use crate::plan::{Action, Plan, PlanInputs, PruneAction, RETIRE_BATCH_MAX, Reading};
-use crate::prune::{Deletion, DeletionState};
+use crate::prune::{Deletion, DeletionState, Released};
 
 /// The longest wait between two tries at a deletion. A wait that would be longer was computed by a clock that has been set
 /// back since.
@@ -37,7 +37,7 @@ pub(super) fn plan_prunes(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut
         }
     }
     if !due.is_empty() && !waits {
-        let (request, policy, released) = (None, None, BTreeSet::new());
+        let (request, policy, released) = (None, None, Released::default());
         plan.actions.push(Action::Prune(PruneAction { accounts: due, request, policy, released }));
     }
 }

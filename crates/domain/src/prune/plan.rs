@@ -10,17 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::class::Class;
 use crate::grade::Grade;
-use crate::id::{AccountId, AccountName, ImageId, InstanceId, JobId, PolicyName, Region};
+use crate::id::{AccountId, AccountName, ImageId, InstanceId, JobId, PolicyName, Region, SnapshotId};
 use crate::pause::{Pause, pause_at};
 use crate::policy::{Policy, PolicySet, saturating_add};
-use crate::prune::listing::{EndedJob, KnownImage, KnownState, ListedImage, ListedState, Listing, job_of};
+use crate::prune::listing::{EndedJob, KnownImage, KnownState, ListedImage, ListedState, Listing};
 use crate::prune::owned::{NotProved, OurSnapshots, OwnedImage};
-use crate::prune::sets::{PrunedSet, jobs_of_sets, plan_sets};
+use crate::prune::sets::{PrunedSet, plan_sets, unknown_snapshots};
+use crate::prune::strays::find_strays;
 use crate::retention::{
     Candidate, DeleteLimit, DeleteReason, Guard, ImageFacts, OverLimit, Pin, Planned, Usage, Verdict, apply_guards,
     apply_image_guards, hold_all, hold_over_limit, plan_failed, plan_series,
 };
-use crate::tags;
 
 /// How long the snapshots of an image are left that somebody else deregistered. Who did it by mistake finds them there,
 /// and an image that lies in the Recycle Bin can be taken out again as long as its snapshots exist.
@@ -43,19 +43,40 @@ pub struct PruneInputs<'a> {
     pub known: &'a [KnownImage],
     /// The jobs that have not ended.
     pub open_jobs: &'a BTreeSet<JobId>,
-    /// The ended jobs of [`stray_jobs`].
+    /// The ended jobs of [`stray_jobs`](crate::prune::stray_jobs).
     pub ended_jobs: &'a BTreeMap<JobId, EndedJob>,
     /// What uses the images that would go; `None` if that was not asked yet, and then the plan is for [`wanted_usage`]
     /// alone.
     pub usage: Option<&'a BTreeMap<ImageId, Usage>>,
     /// What happened in the last 24 hours.
     pub day_counts: &'a BTreeMap<PolicyName, DayCounts>,
-    /// Images that an operator let go beyond `max_deletes`.
-    pub released: &'a BTreeSet<ImageId>,
+    /// What an operator let go beyond `max_deletes`.
+    pub released: &'a Released,
     /// What is paused.
     pub pauses: &'a [Pause],
     /// Only this policy is of interest.
     pub only: Option<&'a PolicyName>,
+}
+
+/// What an operator let go beyond `max_deletes`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Released {
+    /// Images.
+    pub images: BTreeSet<ImageId>,
+    /// Snapshots that no image has, by the jobs that asked for them.
+    pub sets: BTreeSet<JobId>,
+}
+
+impl Released {
+    /// How many deletions that is.
+    pub fn len(&self) -> usize {
+        self.images.len() + self.sets.len()
+    }
+
+    /// Whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Whether the host's clock can be believed.
@@ -103,6 +124,8 @@ pub struct PrunePlan {
     pub sets: Vec<PrunedSet>,
     /// Images that carry our owner tag and that the ledger knows nothing of. They are never touched.
     pub unknown: Vec<ImageId>,
+    /// Snapshots that carry it, that no image has, and of whose job the ledger knows nothing. They are never touched.
+    pub unknown_snapshots: Vec<SnapshotId>,
 }
 
 impl PrunePlan {
@@ -110,32 +133,11 @@ impl PrunePlan {
     pub fn targets(&self) -> impl Iterator<Item = (&PrunedImage, &OwnedImage)> {
         self.images.iter().filter_map(|image| Some((image, image.target.as_ref()?)))
     }
-}
 
-impl PrunePlan {
     /// The snapshots without an image that are to be deleted.
     pub fn sets_to_delete(&self) -> impl Iterator<Item = &PrunedSet> {
         self.sets.iter().filter(|set| matches!(set.verdict, Verdict::Delete(_)))
     }
-}
-
-/// The jobs that images or snapshots of the listings name, for which no row of an image is known. Those that have ended
-/// are looked up in the ledger and given to the plan: they left something behind without knowing.
-pub fn stray_jobs(listings: &[Listing], known: &[KnownImage]) -> BTreeSet<JobId> {
-    let rows: BTreeSet<&ImageId> = known.iter().map(|image| &image.image).collect();
-    let mut jobs = BTreeSet::new();
-    for listing in listings {
-        let images = listing.images.iter().filter(|(id, _)| !rows.contains(id));
-        jobs.extend(images.filter_map(|(_, image)| job_of(&image.tags)));
-        for snapshot in listing.snapshots.values() {
-            let image = snapshot.made_for().map(|(_, image)| image);
-            if image.is_some_and(|image| !rows.contains(&image) && !listing.images.contains_key(&image)) {
-                jobs.extend(job_of(&snapshot.tags));
-            }
-        }
-        jobs.extend(jobs_of_sets(listing, known));
-    }
-    jobs
 }
 
 /// The images that would go if nothing used them: what has to be asked before the plan is made.
@@ -150,7 +152,7 @@ pub fn wanted_usage(plan: &PrunePlan, listings: &[Listing]) -> BTreeMap<AccountN
     wanted
 }
 
-type SeriesKey<'a> = (&'a PolicyName, &'a AccountId, &'a Region, &'a InstanceId);
+pub(super) type SeriesKey<'a> = (&'a PolicyName, &'a AccountId, &'a Region, &'a InstanceId);
 
 /// Plans. See the module.
 pub fn plan_prune(inputs: &PruneInputs<'_>) -> PrunePlan {
@@ -171,13 +173,14 @@ pub fn plan_prune(inputs: &PruneInputs<'_>) -> PrunePlan {
             images.extend(judge_series(inputs, place, key, &rows));
         }
     }
-    let over_limit = if inputs.usage.is_some() { apply_limits(inputs, &mut images) } else { Vec::new() };
-    let stopped: BTreeSet<PolicyName> = over_limit.iter().map(|(policy, _)| policy.clone()).collect();
+    let mut sets = plan_sets(inputs);
+    let over_limit = if inputs.usage.is_some() { apply_limits(inputs, &mut images, &mut sets) } else { Vec::new() };
     PrunePlan {
-        sets: plan_sets(inputs, &stopped),
         images: images.into_iter().map(|image| image.finish(&strays.images)).collect(),
         over_limit,
+        sets,
         unknown: strays.unknown,
+        unknown_snapshots: unknown_snapshots(inputs),
     }
 }
 
@@ -246,7 +249,7 @@ fn judge_series<'a>(
     let parts: BTreeMap<&ImageId, Part> = rows.iter().map(|row| (&row.image, part(row, listing, inputs))).collect();
     let candidates = |wanted: &[Part]| -> Vec<Candidate<ImageId>> {
         let chosen = rows.iter().filter(|row| wanted.contains(&parts[&row.image]));
-        chosen.map(|row| Candidate { id: row.image.clone(), captured_at: time_of(row, listing) }).collect()
+        chosen.map(|row| candidate(row, listing)).collect()
     };
     let facts = |id: &ImageId| facts(inputs, place, by_id.get(id).copied());
     let mut planned = match policy_of(inputs, key) {
@@ -280,13 +283,25 @@ fn judge_series<'a>(
     judged
 }
 
+fn candidate(row: &KnownImage, listing: &Listing) -> Candidate<ImageId> {
+    Candidate { id: row.image.clone(), captured_at: time_of(row, listing) }
+}
+
+/// The images of a series that count for its rules.
+pub(super) fn counting(inputs: &PruneInputs<'_>, listing: &Listing, key: SeriesKey<'_>) -> Vec<Candidate<ImageId>> {
+    let is_counting = |row: &&KnownImage| {
+        key == (&row.policy, &row.account, &row.region, &row.instance) && part(row, listing, inputs) == Part::Counts
+    };
+    inputs.known.iter().filter(is_counting).map(|row| candidate(row, listing)).collect()
+}
+
 fn under_way(image: Candidate<ImageId>) -> Planned<ImageId> {
     let verdict = Verdict::Delete(DeleteReason::UnderWay);
     Planned { id: image.id, captured_at: image.captured_at, verdict }
 }
 
 /// The policy of a series, if it still covers the place the images are in.
-fn policy_of<'a>(inputs: &PruneInputs<'a>, key: SeriesKey<'_>) -> Option<&'a Policy> {
+pub(super) fn policy_of<'a>(inputs: &PruneInputs<'a>, key: SeriesKey<'_>) -> Option<&'a Policy> {
     let policy = inputs.policy_set.policies.get(key.0)?;
     let is_here = |name: &AccountName| {
         let region = inputs.policy_set.accounts.get(name).map(|rules| &rules.region);
@@ -357,9 +372,14 @@ fn hold_back(inputs: &PruneInputs<'_>, listing: &Listing, key: SeriesKey<'_>, im
 }
 
 /// Holds what is more than a policy allows; what an operator released is let go beyond it.
-fn apply_limits(inputs: &PruneInputs<'_>, images: &mut [Judged<'_>]) -> Vec<(PolicyName, OverLimit)> {
+fn apply_limits(
+    inputs: &PruneInputs<'_>,
+    images: &mut [Judged<'_>],
+    sets: &mut [PrunedSet],
+) -> Vec<(PolicyName, OverLimit)> {
     let mut over_limit = Vec::new();
-    let policies: BTreeSet<PolicyName> = images.iter().map(|image| image.known.policy.clone()).collect();
+    let of_images = images.iter().map(|image| &image.known.policy);
+    let policies: BTreeSet<PolicyName> = of_images.chain(sets.iter().map(|set| &set.policy)).cloned().collect();
     for name in policies {
         let counts = inputs.day_counts.get(&name).copied().unwrap_or_default();
         let configured = inputs.policy_set.policies.get(&name).and_then(|policy| policy.max_deletes);
@@ -367,89 +387,14 @@ fn apply_limits(inputs: &PruneInputs<'_>, images: &mut [Judged<'_>]) -> Vec<(Pol
         let limit = DeleteLimit { max_deletes, deleted: counts.deleted };
         let is_meant = |image: &&mut Judged<'_>| {
             let is_new = image.planned.verdict != Verdict::Delete(DeleteReason::UnderWay);
-            image.known.policy == name && is_new && !inputs.released.contains(&image.known.image)
+            image.known.policy == name && is_new && !inputs.released.images.contains(&image.known.image)
         };
-        let planned = images.iter_mut().filter(is_meant).map(|image| &mut image.planned);
-        if let Err(over) = hold_over_limit(planned, limit) {
+        let of_images = images.iter_mut().filter(is_meant).map(|image| &mut image.planned.verdict);
+        let is_meant = |set: &&mut PrunedSet| set.policy == name && !inputs.released.sets.contains(&set.job);
+        let of_sets = sets.iter_mut().filter(is_meant).map(|set| &mut set.verdict);
+        if let Err(over) = hold_over_limit(of_images.chain(of_sets), limit) {
             over_limit.push((name, over));
         }
     }
     over_limit
-}
-
-/// What EC2 has of jobs that have ended, and the ledger has no row for.
-struct Strays {
-    images: Vec<KnownImage>,
-    unknown: Vec<ImageId>,
-}
-
-/// An image that appeared after its job had given up, or snapshots of an image that never appeared.
-fn find_strays(inputs: &PruneInputs<'_>) -> Strays {
-    let rows: BTreeSet<&ImageId> = inputs.known.iter().map(|image| &image.image).collect();
-    let owner = inputs.policy_set.owner.as_str();
-    let (mut images, mut unknown) = (BTreeMap::new(), Vec::new());
-    for listing in inputs.listings {
-        let is_ours = |tags: &BTreeMap<String, String>| tags.get(tags::OWNER).is_some_and(|it| it == owner);
-        for (id, listed) in listing.images.iter().filter(|(id, image)| !rows.contains(id) && is_ours(&image.tags)) {
-            let job_id = job_of(&listed.tags);
-            let job = job_id.and_then(|id| Some((id, inputs.ended_jobs.get(&id)?)));
-            match job.filter(|(_, job)| is_here(job, listing) && job.image_names.contains(&listed.name)) {
-                Some((job_id, job)) => {
-                    let seen_at = listed.created_at.unwrap_or(job.finished_at);
-                    let stray = stray(id, job_id, job, KnownState::Failed, (seen_at, listing.began_at));
-                    images.insert(id.clone(), KnownImage { name: listed.name.clone(), ..stray });
-                }
-                // The image of a job that is under way is not unknown, it is only not written down yet.
-                None if job_id.is_some_and(|id| inputs.open_jobs.contains(&id)) => {}
-                None => unknown.push(id.clone()),
-            }
-        }
-        for snapshot in listing.snapshots.values().filter(|snapshot| is_ours(&snapshot.tags)) {
-            let Some((instance, image)) = snapshot.made_for() else { continue };
-            if rows.contains(&image) || listing.images.contains_key(&image) || images.contains_key(&image) {
-                continue;
-            }
-            let job = job_of(&snapshot.tags).and_then(|id| Some((id, inputs.ended_jobs.get(&id)?)));
-            if let Some((job_id, job)) = job.filter(|(_, job)| is_here(job, listing) && job.instance == instance) {
-                let seen_at = snapshot.started_at.unwrap_or(job.finished_at);
-                let stray = stray(&image, job_id, job, KnownState::Missing, (seen_at, job.finished_at));
-                images.insert(image, stray);
-            }
-        }
-    }
-    Strays { images: images.into_values().collect(), unknown }
-}
-
-/// Whether a job made its images where this listing is from. Tags can be copied to other places.
-fn is_here(job: &EndedJob, listing: &Listing) -> bool {
-    job.account == listing.account && job.region == listing.region
-}
-
-fn stray(
-    image: &ImageId,
-    job_id: JobId,
-    job: &EndedJob,
-    state: KnownState,
-    (first_seen_at, last_seen_at): (Timestamp, Timestamp),
-) -> KnownImage {
-    KnownImage {
-        image: image.clone(),
-        name: job.image_names.first().cloned().unwrap_or_default(),
-        job: job_id,
-        policy: job.policy.clone(),
-        account: job.account.clone(),
-        account_name: job.account_name.clone(),
-        region: job.region.clone(),
-        instance: job.instance.clone(),
-        class: job.class.clone(),
-        captured_at: None,
-        grade: None,
-        snapshots: Vec::new(),
-        state,
-        counts: false,
-        pinned: false,
-        missing_since: Some(last_seen_at),
-        first_seen_at,
-        last_seen_at,
-    }
 }

@@ -1,20 +1,18 @@
 //! Snapshots that amikeep asked for by itself and that no image has: of a job that failed before its image was registered,
-//! or of a request that was carried out after its job had stopped looking.
+//! of a request that was carried out after its job had stopped looking, or of a hold of which nothing was proved.
 //!
 //! The rule is that of failed images: they go once a newer image of the series has succeeded, since until then they may be
-//! the best there is. What proves that they are ours is the same, too: account, region, the tags of owner, job and instance,
-//! a row of the job in the ledger, and a description that no copy has.
+//! the best there is; and they count towards the limit of deletions like images. What proves that they are ours is the same,
+//! too: account, region, the tags of owner, job and instance, a row of the job in the ledger, and a description that no copy
+//! has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use crate::id::{AccountId, AccountName, ImageId, InstanceId, JobId, PolicyName, Region, SnapshotId};
 use crate::pause::pause_at;
-use crate::policy::AccountRules;
-use crate::prune::listing::{EndedJob, KnownImage, ListedSnapshot, ListedState, Listing, job_of};
-use crate::prune::plan::{Clock, PruneInputs};
-use crate::retention::{DeleteReason, Guard, Verdict};
+use crate::prune::listing::{EndedJob, KnownImage, ListedSnapshot, Listing, job_of};
+use crate::prune::plan::{Clock, PruneInputs, counting, policy_of};
+use crate::retention::{Guard, Verdict, judge_failed, plan_series};
 use crate::tags;
 
 /// Snapshots of one job that no image has, and what becomes of them.
@@ -43,20 +41,48 @@ pub(super) fn jobs_of_sets(listing: &Listing, known: &[KnownImage]) -> BTreeSet<
     loose(listing, known).filter_map(|(_, snapshot)| job_of(&snapshot.tags)).collect()
 }
 
-/// Snapshots that were not made by `CreateImage`, and that neither an image of the listing nor a row of the ledger has.
-fn loose<'a>(listing: &'a Listing, known: &[KnownImage]) -> impl Iterator<Item = (&'a SnapshotId, &'a ListedSnapshot)> {
+/// Snapshots that neither an image of the listing nor a row of the ledger has, by what they say of themselves and what is
+/// known of them.
+fn without_image<'a>(
+    listing: &'a Listing,
+    known: &[KnownImage],
+) -> impl Iterator<Item = (&'a SnapshotId, &'a ListedSnapshot)> {
     let mapped = listing.images.values().flat_map(|image| &image.snapshots);
     let recorded = known.iter().flat_map(|image| &image.snapshots);
     let taken: BTreeSet<SnapshotId> = mapped.chain(recorded).cloned().collect();
-    listing.snapshots.iter().filter(move |(id, snapshot)| snapshot.made_for().is_none() && !taken.contains(*id))
+    listing.snapshots.iter().filter(move |(id, _)| !taken.contains(*id))
 }
 
-/// A verdict for each set. `over_limit`: the policies of which nothing is deleted.
-pub(super) fn plan_sets(inputs: &PruneInputs<'_>, over_limit: &BTreeSet<PolicyName>) -> Vec<PrunedSet> {
-    inputs.listings.iter().flat_map(|listing| plan_listing(inputs, listing, over_limit)).collect()
+/// Those of them that were not made by `CreateImage`.
+fn loose<'a>(listing: &'a Listing, known: &[KnownImage]) -> impl Iterator<Item = (&'a SnapshotId, &'a ListedSnapshot)> {
+    without_image(listing, known).filter(|(_, snapshot)| snapshot.made_for().is_none())
 }
 
-fn plan_listing(inputs: &PruneInputs<'_>, listing: &Listing, over_limit: &BTreeSet<PolicyName>) -> Vec<PrunedSet> {
+/// Snapshots with our owner's tag that no image has, and of whose job the ledger knows nothing: it was summed up, or its row is
+/// lost. They are never touched, and somebody pays for them.
+pub(super) fn unknown_snapshots(inputs: &PruneInputs<'_>) -> Vec<SnapshotId> {
+    let rows: BTreeSet<&ImageId> = inputs.known.iter().map(|image| &image.image).collect();
+    let owner = inputs.policy_set.owner.as_str();
+    let of_listing = |listing: &Listing| {
+        let is_image_known = |image: &ImageId| rows.contains(image) || listing.images.contains_key(image);
+        let is_job_known = |job: &JobId| inputs.open_jobs.contains(job) || inputs.ended_jobs.contains_key(job);
+        let is_unknown = |snapshot: &ListedSnapshot| {
+            snapshot.tags.get(tags::OWNER).is_some_and(|it| it == owner)
+                && !snapshot.made_for().is_some_and(|(_, image)| is_image_known(&image))
+                && !job_of(&snapshot.tags).is_some_and(|job| is_job_known(&job))
+        };
+        let unknown = without_image(listing, inputs.known).filter(|(_, snapshot)| is_unknown(snapshot));
+        unknown.map(|(id, _)| id.clone()).collect::<Vec<_>>()
+    };
+    inputs.listings.iter().flat_map(of_listing).collect()
+}
+
+/// A verdict for each set, before the limit of deletions is asked.
+pub(super) fn plan_sets(inputs: &PruneInputs<'_>) -> Vec<PrunedSet> {
+    inputs.listings.iter().flat_map(|listing| plan_listing(inputs, listing)).collect()
+}
+
+fn plan_listing(inputs: &PruneInputs<'_>, listing: &Listing) -> Vec<PrunedSet> {
     let mut by_job: BTreeMap<JobId, Vec<(&SnapshotId, &ListedSnapshot)>> = BTreeMap::new();
     for (id, snapshot) in loose(listing, inputs.known) {
         let job_id = job_of(&snapshot.tags);
@@ -77,7 +103,7 @@ fn plan_listing(inputs: &PruneInputs<'_>, listing: &Listing, over_limit: &BTreeS
             account_name: job.account_name.clone(),
             region: job.region.clone(),
             instance: job.instance.clone(),
-            verdict: judge(inputs, listing, job, &snapshots, over_limit),
+            verdict: judge(inputs, listing, job, &snapshots),
             snapshots: snapshots.into_iter().map(|(id, _)| id.clone()).collect(),
         })
     };
@@ -99,59 +125,26 @@ fn judge(
     listing: &Listing,
     job: &EndedJob,
     snapshots: &[(&SnapshotId, &ListedSnapshot)],
-    over_limit: &BTreeSet<PolicyName>,
 ) -> Verdict {
-    let begun = snapshots.iter().filter_map(|(_, it)| it.started_at).min().unwrap_or(job.finished_at);
-    let mut guards = Vec::new();
-    let newer = newer_success(inputs, listing, job, begun);
-    if newer.is_none() {
-        guards.push(Guard::NoNewerSuccess);
-    }
-    if !is_covered(inputs, job) {
-        guards.push(Guard::PolicyGone);
-    }
+    // A job may have left several sets: all of them have to be older than what makes them superfluous.
+    let begun = snapshots.iter().map(|(_, it)| it.started_at.unwrap_or(job.finished_at)).max();
+    let key = (&job.policy, &job.account, &job.region, &job.instance);
+    let mut verdict = match policy_of(inputs, key) {
+        Some(policy) => {
+            let series = counting(inputs, listing, key);
+            let series = plan_series(&series, &policy.keep, policy.schedule.timezone(), inputs.now);
+            judge_failed(begun.unwrap_or(job.finished_at), &series)
+        }
+        None => Verdict::Held(vec![Guard::PolicyGone]),
+    };
     if snapshots.iter().any(|(_, snapshot)| snapshot.is_pinned()) {
-        guards.push(Guard::Pinned);
+        verdict.hold(Guard::Pinned);
     }
     if let Some(pause) = pause_at(inputs.pauses, &job.policy, Some(&job.instance), inputs.now) {
-        guards.push(Guard::Paused { pause: pause.to_string() });
+        verdict.hold(Guard::Paused { pause: pause.to_string() });
     }
     if let Clock::Unsound { why } = inputs.clock {
-        guards.push(Guard::Clock { why: why.clone() });
+        verdict.hold(Guard::Clock { why: why.clone() });
     }
-    if over_limit.contains(&job.policy) {
-        guards.push(Guard::MaxDeletes);
-    }
-    match newer.filter(|_| guards.is_empty()) {
-        Some(by) => Verdict::Delete(DeleteReason::Superseded { by: by.to_string() }),
-        None => Verdict::Held(guards),
-    }
-}
-
-/// An image of the same series that counts, is there, and was captured later.
-fn newer_success<'a>(
-    inputs: &PruneInputs<'a>,
-    listing: &Listing,
-    job: &EndedJob,
-    begun: Timestamp,
-) -> Option<&'a ImageId> {
-    let is_newer = |image: &&KnownImage| {
-        let is_there = listing.images.get(&image.image).is_some_and(|it| it.state == ListedState::Available);
-        let is_same = image.policy == job.policy && image.account == job.account && image.region == job.region;
-        image.counts
-            && is_there
-            && is_same
-            && image.instance == job.instance
-            && image.captured_at.is_some_and(|at| begun < at && at <= inputs.now)
-    };
-    inputs.known.iter().find(is_newer).map(|image| &image.image)
-}
-
-/// Whether the policy is still in force where the job was.
-fn is_covered(inputs: &PruneInputs<'_>, job: &EndedJob) -> bool {
-    let Some(policy) = inputs.policy_set.policies.get(&job.policy) else { return false };
-    let is_here = |rules: &AccountRules| rules.region == job.region;
-    policy.accounts.iter().any(|name| {
-        inputs.account_ids.get(name) == Some(&job.account) && inputs.policy_set.accounts.get(name).is_some_and(is_here)
-    })
+    verdict
 }

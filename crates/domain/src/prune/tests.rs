@@ -125,7 +125,7 @@ struct World {
     /// What uses images; nothing uses the others.
     uses: BTreeMap<ImageId, Usage>,
     day_counts: BTreeMap<PolicyName, DayCounts>,
-    released: BTreeSet<ImageId>,
+    released: Released,
     pauses: Vec<Pause>,
     /// The policy that is pruned alone.
     only: Option<PolicyName>,
@@ -154,7 +154,7 @@ impl World {
             ended_jobs: BTreeMap::new(),
             uses: BTreeMap::new(),
             day_counts: BTreeMap::new(),
-            released: BTreeSet::new(),
+            released: Released::default(),
             pauses: Vec::new(),
             only: None,
         }

@@ -226,32 +226,32 @@ impl DeleteLimit {
 /// A plan that is larger than its policy allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{planned} images would be deleted after {} in the last 24 hours, and max_deletes is {}",
+    "{planned} would be deleted after {} in the last 24 hours, and max_deletes is {}",
     .limit.deleted,
     .limit.max_deletes
 )]
 pub struct OverLimit {
-    /// How many would be deleted now.
+    /// How many images, and sets of snapshots without one, would be deleted now.
     pub planned: usize,
     /// The limit.
     pub limit: DeleteLimit,
 }
 
 /// Holds every deletion of a policy if together they are more than `limit` allows. It comes last, since what another
-/// guard holds is not deleted and does not count; and it takes the plans of all series of the policy at once.
-pub fn hold_over_limit<'a, Id: 'a>(
-    images: impl IntoIterator<Item = &'a mut Planned<Id>>,
+/// guard holds is not deleted and does not count; and it takes the verdicts on all that there is of the policy at once.
+pub fn hold_over_limit<'a>(
+    verdicts: impl IntoIterator<Item = &'a mut Verdict>,
     limit: DeleteLimit,
 ) -> Result<(), OverLimit> {
-    let is_delete = |image: &&mut Planned<Id>| matches!(image.verdict, Verdict::Delete(_));
-    let deletions: Vec<_> = images.into_iter().filter(is_delete).collect();
+    let is_delete = |verdict: &&mut Verdict| matches!(verdict, Verdict::Delete(_));
+    let deletions: Vec<_> = verdicts.into_iter().filter(is_delete).collect();
     let planned = deletions.len();
     let allowed = limit.max_deletes.saturating_sub(limit.deleted);
     if u32::try_from(planned).is_ok_and(|planned| planned <= allowed) {
         return Ok(());
     }
-    for image in deletions {
-        image.hold(Guard::MaxDeletes);
+    for verdict in deletions {
+        verdict.hold(Guard::MaxDeletes);
     }
     Err(OverLimit { planned, limit })
 }

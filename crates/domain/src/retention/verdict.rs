@@ -126,6 +126,16 @@ impl Verdict {
             Self::Keep(_) | Self::Delete(_) => &[],
         }
     }
+
+    /// Puts one more guard before the image. A guard only ever turns a deletion into a hold: what a rule keeps needs
+    /// no guard, and no guard releases what another one holds.
+    pub fn hold(&mut self, guard: Guard) {
+        match self {
+            Self::Keep(_) => {}
+            Self::Delete(_) => *self = Self::Held(vec![guard]),
+            Self::Held(guards) => guards.push(guard),
+        }
+    }
 }
 
 /// One image and what becomes of it.
@@ -140,14 +150,9 @@ pub struct Planned<Id> {
 }
 
 impl<Id> Planned<Id> {
-    /// Puts one more guard before the image. A guard only ever turns a deletion into a hold: what a rule keeps needs
-    /// no guard, and no guard releases what another one holds.
+    /// Puts one more guard before the image.
     pub fn hold(&mut self, guard: Guard) {
-        match &mut self.verdict {
-            Verdict::Keep(_) => {}
-            Verdict::Delete(_) => self.verdict = Verdict::Held(vec![guard]),
-            Verdict::Held(guards) => guards.push(guard),
-        }
+        self.verdict.hold(guard);
     }
 
     /// Whether the image takes part in the rules. An image from the future does not.

@@ -8,6 +8,7 @@ use amikeep_domain::id::{AccountName, ImageId, JobId, PolicyName, RequestId};
 use amikeep_domain::job::{JobEvent, JobState};
 use amikeep_domain::pause::{Pause, PauseScope};
 use amikeep_domain::plan::{Action, PruneAction};
+use amikeep_domain::prune::Released;
 use amikeep_ledger::{ImageRow, ImageRowState, Request};
 use jiff::Timestamp;
 use tracing::info;
@@ -26,7 +27,7 @@ impl<C: Cloud> Engine<C> {
         &mut self,
         request: RequestId,
         policy: Option<&PolicyName>,
-        released: &[ImageId],
+        released: Released,
     ) -> Result<(), EngineError> {
         let policy_set = self.ctx.policy_set();
         let accounts: BTreeSet<AccountName> = match policy {
@@ -48,7 +49,7 @@ impl<C: Cloud> Engine<C> {
             accounts: accounts.into_iter().map(|account| (account, None)).collect::<BTreeMap<_, _>>(),
             request: Some(request),
             policy: policy.cloned(),
-            released: released.iter().cloned().collect(),
+            released,
         }));
         Ok(())
     }

@@ -173,12 +173,23 @@ fn notes(preview: &PrunePreview) -> Vec<String> {
     };
     let unknown = match preview.plan.unknown.as_slice() {
         [] => None,
-        images => {
-            let ids = images.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Some(format!("the ledger knows nothing of {ids}, which carry the owner's tag; they are left alone"))
-        }
+        images => Some(format!(
+            "the ledger knows nothing of {}, which carry the owner's tag; they are left alone",
+            named(images)
+        )),
     };
-    failed.chain(over).chain(clock).chain(unknown).collect()
+    let loose = match preview.plan.unknown_snapshots.as_slice() {
+        [] => None,
+        snapshots => Some(format!(
+            "no image has {}, and the ledger does not know their jobs; they carry the owner's tag, and are left alone",
+            named(snapshots)
+        )),
+    };
+    failed.chain(over).chain(clock).chain(unknown).chain(loose).collect()
+}
+
+fn named(ids: &[impl ToString]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The lines of the log: once per prune and kind.
@@ -196,6 +207,14 @@ fn tell(preview: &PrunePreview) {
     if !preview.plan.unknown.is_empty() {
         let n = preview.plan.unknown.len();
         warn!(images = ?preview.plan.unknown, "{n} image(s) carry the owner's tag and are not in the ledger; they are left alone");
+    }
+    if !preview.plan.unknown_snapshots.is_empty() {
+        let n = preview.plan.unknown_snapshots.len();
+        warn!(
+            snapshots = ?preview.plan.unknown_snapshots,
+            "{n} snapshot(s) carry the owner's tag, no image has them, and the ledger does not know their jobs; they are left \
+             alone, and `amikeep prune --dry-run` lists them"
+        );
     }
 }
 

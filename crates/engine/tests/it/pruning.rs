@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use amikeep_domain::id::{ImageId, SnapshotId};
-use amikeep_domain::prune::DeletionStateName;
+use amikeep_domain::id::{AccountName, ImageId, SnapshotId};
+use amikeep_domain::plan::Scope;
+use amikeep_domain::prune::{DeletionStateName, Released};
 use amikeep_ec2_sim::{
-    Action, ApiError, Fault, FaultOutcome, ImageState, InstanceSpec, LaunchTemplateSpec, MachineAttributes, NewTag,
-    Place, RegisterImage, Request as Ec2Request, SnapshotDeletion, SnapshotMapping,
+    Action, ApiError, Fault, FaultOutcome, ImageState, InstanceSpec, Invocation, LaunchTemplateSpec, MachineAttributes,
+    NewTag, Place, RegisterImage, Request as Ec2Request, SnapshotDeletion, SnapshotMapping, World, default_identity,
 };
-use amikeep_engine::{PruneScope, SeededRandom, preview_prune};
+use amikeep_engine::{Options, PruneScope, SeededRandom, preview_prune};
 use amikeep_ledger::{ImageRow, ImageRowState, Ledger, RequestKind};
 use jiff::SignedDuration;
 
 use crate::simulated::house::{ACCOUNT, House, REGION, account, policy, spec, world};
+use crate::twisted::Twisted;
 
 fn keeping(keep: &str) -> Vec<amikeep_domain::policy::Policy> {
     let mut policy = policy("nightly", "stateless");
@@ -223,7 +225,15 @@ async fn a_keep_edited_to_almost_nothing_stops_at_max_deletes_until_it_is_releas
     let mut engine = house.engine().await;
     // Released by name, and only what was named.
     let policy = Some("nightly".parse().unwrap());
-    let request = house.ask(1, RequestKind::Prune { policy, released: held[..3].to_vec() }).await;
+    let request = house
+        .ask(
+            1,
+            RequestKind::Prune {
+                policy,
+                released: Released { images: held[..3].iter().cloned().collect(), ..Released::default() },
+            },
+        )
+        .await;
     house.run_until(&mut engine, "2026-12-01T01:55:00Z").await;
     drop(engine);
     assert!(house.status(request).await.done);

@@ -3,6 +3,7 @@
 use amikeep_domain::class::Consistency;
 use amikeep_domain::id::{AccountName, ImageId, InstanceId, JobId, PolicyName};
 use amikeep_domain::pause::PauseScope;
+use amikeep_domain::prune::Released;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,8 @@ pub enum RequestKind {
     Prune {
         /// This policy alone.
         policy: Option<PolicyName>,
-        /// Images that may go beyond `max_deletes`: those that the operator saw and released.
-        released: Vec<ImageId>,
+        /// What may go beyond `max_deletes`: what the operator saw and released.
+        released: Released,
     },
     /// `amikeep pause`.
     Pause {
@@ -107,7 +108,11 @@ struct StoredBackup {
 #[serde(deny_unknown_fields)]
 struct StoredPrune {
     policy: Option<String>,
+    /// Images.
     released: Vec<String>,
+    /// Jobs, of whose snapshots no image was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    released_sets: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,8 +158,9 @@ pub(crate) fn encode(kind: &RequestKind) -> (&'static str, String) {
         }
         RequestKind::Prune { policy, released } => {
             let policy = policy.as_ref().map(ToString::to_string);
-            let released = released.iter().map(ToString::to_string).collect();
-            (Word::Prune, stored::to_json(&StoredPrune { policy, released }))
+            let released_sets = released.sets.iter().map(ToString::to_string).collect();
+            let released = released.images.iter().map(ToString::to_string).collect();
+            (Word::Prune, stored::to_json(&StoredPrune { policy, released, released_sets }))
         }
         RequestKind::Pause { scope, until, reason } => {
             let until = until.as_ref().map(stored::text);
@@ -186,10 +192,11 @@ pub(crate) fn decode(word: Word, json: &str) -> Result<RequestKind, Unreadable> 
         Word::Backup => decode_backup(json)?,
         Word::Prune => {
             let stored: StoredPrune = serde_json::from_str(json)?;
-            RequestKind::Prune {
-                policy: stored.policy.map(|it| it.parse()).transpose()?,
-                released: stored.released.iter().map(|it| it.parse()).collect::<Result<_, _>>()?,
-            }
+            let released = Released {
+                images: stored.released.iter().map(|it| it.parse()).collect::<Result<_, _>>()?,
+                sets: stored.released_sets.iter().map(|it| it.parse()).collect::<Result<_, _>>()?,
+            };
+            RequestKind::Prune { policy: stored.policy.map(|it| it.parse()).transpose()?, released }
         }
         Word::Pause => {
             let stored: StoredPause = serde_json::from_str(json)?;

@@ -159,6 +159,20 @@ fn an_account_that_answers_with_errors_is_pruned_when_it_may_be_asked_again() {
 }
 
 #[test]
+fn an_account_whose_prune_failed_is_pruned_by_a_backoff_of_its_own() {
+    let mut world = due();
+    world.view().prune_retry_at = Some(at("2026-11-22T02:31:00Z"));
+    let plan = world.plan();
+    assert_eq!((plan.actions.len(), plan.wake_at), (0, Some(at("2026-11-22T02:31:00Z"))));
+    // Deletions that were decided before, and all else, do not wait for it.
+    world.deletions.insert(deletion_id(1), deletion(1, planned()));
+    assert_eq!(world.actions(), ["retire 1 in default"]);
+    world.deletions.clear();
+    world.now = at("2026-11-22T02:31:00Z");
+    assert_eq!(world.actions(), ["prune default to 2026-11-22T02:30:00Z"]);
+}
+
+#[test]
 fn a_command_without_a_daemon_prunes_nothing_by_the_schedule() {
     let mut world = due();
     world.scope = Scope::Requests([request()].into());
@@ -247,7 +261,7 @@ fn nothing_is_deleted_in_another_account_or_region_than_the_image_is_in() {
         assert!(plan.actions.is_empty(), "{:?}", plan.actions);
         assert_eq!(plan.notes.len(), 2);
         assert!(
-            plan.notes[0].contains("account default is no longer 111122223333 in eu-central-1"),
+            plan.notes[0].contains("no account of the configuration is 111122223333 in eu-central-1"),
             "{:?}",
             plan.notes
         );

@@ -143,7 +143,7 @@ fn case(mut world: World, specs: Vec<Spec>) -> Case {
             world.open_jobs.insert(image.known.job);
         }
         if spec.is_released {
-            world.released.insert(id.clone());
+            world.released.images.insert(id.clone());
         }
         world.add(image);
         if spec.listed.is_none() {
@@ -297,7 +297,7 @@ proptest! {
             let configured = case.world.policy_set.policies[&policy].max_deletes;
             let max_deletes = configured.unwrap_or(20 + 2 * counts.succeeded);
             let is_counted = |it: &&PrunedImage| {
-                it.known.policy == policy && it.target.is_some() && !case.world.released.contains(&it.known.image)
+                it.known.policy == policy && it.target.is_some() && !case.world.released.images.contains(&it.known.image)
             };
             let n_gone = u32::try_from(plan.images.iter().filter(is_counted).count()).unwrap();
             prop_assert!(n_gone == 0 || counts.deleted + n_gone <= max_deletes);

@@ -307,7 +307,7 @@ fn a_keep_that_was_edited_to_almost_nothing_stops_at_max_deletes() {
     assert_eq!(world.held_by(5), "held: max-deletes");
     let over = world.plan().over_limit;
     assert_eq!(over.len(), 1);
-    assert_eq!(over[0].1.to_string(), "21 images would be deleted after 0 in the last 24 hours, and max_deletes is 10");
+    assert_eq!(over[0].1.to_string(), "21 would be deleted after 0 in the last 24 hours, and max_deletes is 10");
     world.policy().max_deletes = Some(21);
     assert_eq!(world.goes().len(), 21, "as many as the limit go");
     world.day_counts.insert(name("nightly"), DayCounts { deleted: 1, succeeded: 0 });
@@ -326,7 +326,7 @@ fn without_a_max_deletes_it_is_twenty_and_two_for_each_success() {
 fn what_an_operator_released_goes_and_the_rest_is_counted_alone() {
     let mut world = World::new("last=1").with_nights(10);
     world.policy().max_deletes = Some(0);
-    world.released = [image_id(14), image_id(15), image_id(22)].into();
+    world.released.images = [image_id(14), image_id(15), image_id(22)].into();
     assert_eq!(world.goes(), [14, 15], "a release takes no other guard or rule away");
     world.listed(15).tags.insert(tags::PIN.to_owned(), String::new());
     assert_eq!(world.goes(), [14]);

@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use super::{LONG_AFTER, at, render, series};
 use crate::grade::Grade;
 use crate::retention::{
-    DeleteLimit, Guard, ImageFacts, Pin, Planned, Usage, apply_guards, apply_image_guards, hold_all, hold_over_limit,
-    plan_failed, plan_series,
+    DeleteLimit, Guard, ImageFacts, Pin, Planned, Usage, Verdict, apply_guards, apply_image_guards, hold_all,
+    hold_over_limit, plan_failed, plan_series,
 };
 
 const NIGHTS: [&str; 4] = ["2026-06-04T02:00Z", "2026-06-03T02:00Z", "2026-06-02T02:00Z", "2026-06-01T02:00Z"];
@@ -91,12 +91,16 @@ fn the_newest_is_held_even_if_no_rule_kept_it() {
     assert_eq!(planned[1].verdict.as_str(), "delete");
 }
 
+fn verdicts(planned: &mut [Planned<usize>]) -> impl Iterator<Item = &mut Verdict> {
+    planned.iter_mut().map(|image| &mut image.verdict)
+}
+
 #[test]
 fn more_deletions_than_allowed_delete_nothing() {
     let mut planned = plan("last=1");
     let limit = DeleteLimit { max_deletes: 4, deleted: 2 };
-    let over = hold_over_limit(&mut planned, limit).unwrap_err();
-    assert_eq!(over.to_string(), "3 images would be deleted after 2 in the last 24 hours, and max_deletes is 4");
+    let over = hold_over_limit(verdicts(&mut planned), limit).unwrap_err();
+    assert_eq!(over.to_string(), "3 would be deleted after 2 in the last 24 hours, and max_deletes is 4");
     expect![[r#"
         #0 2026-06-04T02:00:00Z keep: last 1/1
         #1 2026-06-03T02:00:00Z held: max-deletes
@@ -109,7 +113,7 @@ fn more_deletions_than_allowed_delete_nothing() {
 #[test]
 fn as_many_deletions_as_allowed_go() {
     let mut planned = plan("last=1");
-    assert_eq!(hold_over_limit(&mut planned, DeleteLimit { max_deletes: 5, deleted: 2 }), Ok(()));
+    assert_eq!(hold_over_limit(verdicts(&mut planned), DeleteLimit { max_deletes: 5, deleted: 2 }), Ok(()));
     assert_eq!(planned.iter().filter(|image| image.verdict.as_str() == "delete").count(), 3);
 }
 
@@ -117,15 +121,15 @@ fn as_many_deletions_as_allowed_go() {
 fn what_another_guard_holds_does_not_count_towards_max_deletes() {
     let mut planned = plan("last=1");
     apply_guards(&mut planned, |id| ImageFacts { pin: if *id == 1 { Pin::Pinned } else { Pin::Unpinned }, ..free() });
-    assert_eq!(hold_over_limit(&mut planned, DeleteLimit { max_deletes: 2, deleted: 0 }), Ok(()));
+    assert_eq!(hold_over_limit(verdicts(&mut planned), DeleteLimit { max_deletes: 2, deleted: 0 }), Ok(()));
     assert_eq!(planned[1].verdict.held_by(), [Guard::Pinned]);
 }
 
 #[test]
 fn a_limit_that_was_lowered_below_what_went_already_lets_nothing_go_and_an_empty_plan_is_within_it() {
     let limit = DeleteLimit { max_deletes: 1, deleted: 9 };
-    assert!(hold_over_limit(&mut plan("last=1"), limit).is_err());
-    assert_eq!(hold_over_limit(&mut plan("last=-1"), limit), Ok(()));
+    assert!(hold_over_limit(verdicts(&mut plan("last=1")), limit).is_err());
+    assert_eq!(hold_over_limit(verdicts(&mut plan("last=-1")), limit), Ok(()));
 }
 
 #[test]
