@@ -1,6 +1,7 @@
 //! What is taken in by its tags, and what is not.
 
 use super::*;
+use crate::class::Consistency;
 use crate::id::Owner;
 
 const SCHEDULED_AT: &str = "2026-11-10T02:00:00Z";
@@ -34,9 +35,19 @@ fn an_image_whose_tags_fit_together_is_what_they_say() {
     let lost = read(&world).unwrap();
     assert_eq!((lost.job, lost.key.scheduled_at), (job_of_image(10), at(SCHEDULED_AT)));
     assert_eq!((lost.key.policy, lost.key.instance), (name("nightly"), instance_id(1)));
+    assert_eq!((lost.class.as_str(), lost.mode), ("stateful", Consistency::Reboot));
     let finished = lost.finished.unwrap();
     assert_eq!((finished.grade, finished.captured_at), (Grade::Clean, at("2026-11-10T02:00:05Z")));
     assert_eq!(finished.volumes[0].snapshot, Some(snapshot_id(10)));
+}
+
+#[test]
+fn each_mode_is_read_from_its_word() {
+    for mode in Consistency::ALL {
+        let mut world = world();
+        world.listed(10).tags.insert(tags::MODE.to_owned(), mode.as_str().to_owned());
+        assert_eq!(read(&world).unwrap().mode, mode);
+    }
 }
 
 #[test]
