@@ -1,5 +1,7 @@
 //! What truly happened, for tests and audits: no API of EC2 tells this, and amikeep never sees it.
 
+use std::collections::BTreeSet;
+
 use amikeep_domain::id::{AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use amikeep_domain::instance::InstanceState;
 use jiff::Timestamp;
@@ -199,12 +201,40 @@ impl World {
         self.state().deletions.clone()
     }
 
+    /// The removals from the `n`th on, for whoever follows them.
+    pub fn deletions_from(&self, n: usize) -> Vec<Deletion> {
+        self.state().deletions.get(n..).unwrap_or_default().to_vec()
+    }
+
     /// Every resource that was ever there, with its tags: whose it is, each test tells by them. Snapshots that are not
     /// begun are left out.
     pub fn resources(&self) -> Vec<ResourceRecord> {
+        self.resources_where(|_| true)
+    }
+
+    /// Those of [`resources`](Self::resources) whose tag `key` has one of `values`, for whoever asks often.
+    pub fn resources_tagged(&self, key: &str, values: &BTreeSet<String>) -> Vec<ResourceRecord> {
+        let now = self.clock().now();
+        self.resources_where(|tags| tags.value_at(key, now).is_some_and(|value| values.contains(value)))
+    }
+
+    fn resources_where(&self, is_wanted: impl Fn(&TagLog) -> bool) -> Vec<ResourceRecord> {
         let now = self.clock().now();
         let state = self.state();
-        state.places.iter().flat_map(|(place, contents)| resources(place, contents, now)).collect()
+        state.places.iter().flat_map(|(place, contents)| resources(place, contents, now, &is_wanted)).collect()
+    }
+
+    /// The tags of an image or a snapshot now, or its last ones; none of anything else.
+    pub fn tags_of(&self, resource: &str) -> Option<Tags> {
+        let now = self.clock().now();
+        let state = self.state();
+        let image = resource.parse::<ImageId>().ok();
+        let snapshot = resource.parse::<SnapshotId>().ok();
+        state.places.values().find_map(|contents| {
+            let image = image.as_ref().and_then(|id| contents.images.get(id)).map(|it| &it.tags);
+            let log = image.or_else(|| Some(&contents.snapshots.get(snapshot.as_ref()?)?.tags));
+            log.map(|log| log.as_of(now))
+        })
     }
 
     /// Every call so far, oldest first.
@@ -224,14 +254,23 @@ impl World {
 
     /// Every image that `CreateImage` ever made, oldest first.
     pub fn images(&self) -> Vec<ImageRecord> {
+        self.images_where(|_| true)
+    }
+
+    /// Those of [`images`](Self::images) whose tag `key` has one of `values`, for whoever asks often.
+    pub fn images_tagged(&self, key: &str, values: &BTreeSet<String>) -> Vec<ImageRecord> {
+        let now = self.clock().now();
+        self.images_where(|tags| tags.value_at(key, now).is_some_and(|value| values.contains(value)))
+    }
+
+    fn images_where(&self, is_wanted: impl Fn(&TagLog) -> bool) -> Vec<ImageRecord> {
         let now = self.clock().now();
         let state = self.state();
-        let places = state.places.iter();
-        let mut images: Vec<ImageRecord> = places
-            .flat_map(|(place, contents)| {
-                contents.images.values().filter_map(move |image| record(place, contents, image, now))
-            })
-            .collect();
+        let mut images = Vec::new();
+        for (place, contents) in &state.places {
+            let wanted = contents.images.values().filter(|image| is_wanted(&image.tags));
+            images.extend(wanted.filter_map(|image| record(place, contents, image, now)));
+        }
         images.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
         images
     }
@@ -244,7 +283,12 @@ impl World {
     }
 }
 
-fn resources(place: &Place, contents: &Contents, now: Timestamp) -> Vec<ResourceRecord> {
+fn resources(
+    place: &Place,
+    contents: &Contents,
+    now: Timestamp,
+    is_wanted: impl Fn(&TagLog) -> bool,
+) -> Vec<ResourceRecord> {
     let record = |resource: Resource, tags: &TagLog, removed_at: Option<Timestamp>| ResourceRecord {
         account: place.account.clone(),
         region: place.region.clone(),
@@ -252,13 +296,15 @@ fn resources(place: &Place, contents: &Contents, now: Timestamp) -> Vec<Resource
         tags: tags.as_of(now),
         removed_at,
     };
-    let instances = contents.instances.iter().map(|(id, it)| record(Resource::Instance(id.clone()), &it.tags, None));
-    let volumes = contents.volumes.iter().map(|(id, it)| record(Resource::Volume(id.clone()), &it.tags, None));
-    let images = contents.images.iter();
+    let instances = contents.instances.iter().filter(|(_, it)| is_wanted(&it.tags));
+    let instances = instances.map(|(id, it)| record(Resource::Instance(id.clone()), &it.tags, None));
+    let volumes = contents.volumes.iter().filter(|(_, it)| is_wanted(&it.tags));
+    let volumes = volumes.map(|(id, it)| record(Resource::Volume(id.clone()), &it.tags, None));
+    let images = contents.images.iter().filter(|(_, it)| is_wanted(&it.tags));
     let images = images.map(|(id, it)| record(Resource::Image(id.clone()), &it.tags, it.deregistered_at));
-    let snapshots = contents.snapshots.iter().filter(|(_, it)| it.facts.started_at <= now);
+    let snapshots = contents.snapshots.iter().filter(|(_, it)| it.facts.started_at <= now && is_wanted(&it.tags));
     let snapshots = snapshots.map(|(id, it)| record(Resource::Snapshot(id.clone()), &it.tags, it.deleted_at));
-    let templates = contents.launch_templates.iter();
+    let templates = contents.launch_templates.iter().filter(|(_, it)| is_wanted(&it.tags));
     let templates = templates.map(|(id, it)| record(Resource::LaunchTemplate(id.clone()), &it.tags, it.deleted_at));
     instances.chain(volumes).chain(images).chain(snapshots).chain(templates).collect()
 }

@@ -34,6 +34,16 @@ pub(crate) struct Points(Arc<Mutex<Inner>>);
 struct Inner {
     hook: Option<Hook>,
     fixed: BTreeSet<SnapshotId>,
+    looked: Looked,
+}
+
+/// What the last look found, so that a call in which nothing begins does not look at every snapshot that ever was.
+#[derive(Default)]
+struct Looked {
+    /// How many snapshots there were; none is ever taken away.
+    at: usize,
+    /// When the next of them begins, unless it is given up before.
+    next: Option<Timestamp>,
 }
 
 impl fmt::Debug for Points {
@@ -49,7 +59,9 @@ impl World {
     /// It is called by the first call of any kind at or after the snapshot's start. A world that nobody asks notices
     /// nothing: whoever needs the point in time to be near the start asks often, by [`World::fix_points`].
     pub fn on_point_in_time(&self, hook: impl Fn(&PointInTime) + Send + Sync + 'static) {
-        self.points().0.lock().unwrap_or_else(PoisonError::into_inner).hook = Some(Arc::new(hook));
+        let mut inner = self.points().0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.hook = Some(Arc::new(hook));
+        inner.looked = Looked::default();
     }
 
     /// Calls the hook for every snapshot that has begun by now and was not fixed yet.
@@ -63,14 +75,25 @@ impl Points {
     pub(crate) fn fix(&self, state: &State, now: Timestamp) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(hook) = inner.hook.clone() else { return };
+        let there = state.places.values().map(|contents| contents.snapshots.len()).sum();
+        if inner.looked.at == there && inner.looked.next.is_none_or(|next| now < next) {
+            return;
+        }
         let mut due: Vec<PointInTime> = Vec::new();
+        let mut next: Option<Timestamp> = None;
         for snapshot in state.places.values().flat_map(|contents| contents.snapshots.values()) {
             let facts = &snapshot.facts;
-            if facts.started_at <= now && !inner.fixed.contains(&facts.id) {
+            if inner.fixed.contains(&facts.id) {
+                continue;
+            }
+            if facts.started_at <= now {
                 let (id, volume) = (facts.id.clone(), facts.volume_id.clone());
                 due.push(PointInTime { snapshot: id, volume, started_at: facts.started_at });
+            } else {
+                next = Some(next.map_or(facts.started_at, |next| next.min(facts.started_at)));
             }
         }
+        inner.looked = Looked { at: there, next };
         due.sort_by(|a, b| (a.started_at, &a.snapshot).cmp(&(b.started_at, &b.snapshot)));
         for point in due {
             hook(&point);

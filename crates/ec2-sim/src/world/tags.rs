@@ -43,7 +43,7 @@ impl TagLog {
 
     /// Takes `key` away; with a value only if that is the present one.
     pub(crate) fn remove(&mut self, at: Timestamp, key: &str, value: Option<&str>) {
-        let present = self.as_of(Timestamp::MAX).remove(key);
+        let present = self.value_at(key, Timestamp::MAX);
         if present.is_some_and(|present| value.is_none_or(|value| value == present)) {
             self.0.push(TagWrite { at, key: key.to_owned(), value: None });
         }
@@ -59,6 +59,12 @@ impl TagLog {
             };
         }
         tags
+    }
+
+    /// One of them.
+    pub(crate) fn value_at(&self, key: &str, at: Timestamp) -> Option<&str> {
+        let last = self.0.iter().rev().find(|write| write.at <= at && write.key == key);
+        last.and_then(|write| write.value.as_deref())
     }
 
     /// Whether `tags` still fit beside those that are there.
@@ -118,6 +124,9 @@ mod tests {
         let value = |second| log.as_of(at(second)).remove("a");
         assert_eq!((value(9), value(10), value(25)), (Some("1".into()), Some("2".into()), Some("2".into())));
         assert_eq!(value(30), None);
+        for second in [0, 9, 10, 25, 30] {
+            assert_eq!(log.value_at("a", at(second)), value(second).as_deref(), "{second}");
+        }
     }
 
     #[test]

@@ -123,6 +123,7 @@ fn every_removal_is_recorded_with_its_caller_and_tags_and_a_refused_one_is_not()
     let removed = world.deletions();
     let resources: Vec<_> = removed.iter().map(|it| it.resource.clone()).collect();
     assert_eq!(resources, [Resource::Image(id), Resource::Snapshot(snapshot)]);
+    assert_eq!((world.deletions_from(1), world.deletions_from(3)), (removed[1..].to_vec(), vec![]));
     for deletion in removed {
         assert_eq!((deletion.action, deletion.tags["job"].as_str()), (Action::DeregisterImage, "one"));
         assert_eq!((deletion.caller, deletion.at), (default_identity(&place().account).arn, world.clock().now()));
@@ -137,6 +138,10 @@ fn every_resource_is_listed_with_its_tags_even_when_it_is_gone() {
     call(&world, deregister(&id, false)).unwrap();
     let (owned, others): (Vec<_>, Vec<_>) =
         world.resources().into_iter().partition(|it| it.tags.contains_key("amikeep:owner"));
+    assert_eq!(world.resources_tagged("amikeep:owner", &["prod".into(), "other".into()].into()), owned);
+    assert_eq!(world.tags_of(id.as_str()).as_ref(), Some(&owned[0].tags));
+    let of_one: Vec<_> = world.images_tagged("job", &["one".into()].into()).into_iter().map(|it| it.id).collect();
+    assert_eq!((of_one, world.images_tagged("job", &["two".into()].into())), (vec![id.clone()], vec![]));
     assert_eq!(owned.len(), 1);
     assert_eq!((owned[0].resource.id(), owned[0].removed_at), (id.as_str(), Some(world.clock().now())));
     let snapshot = others.iter().find(|it| it.resource == Resource::Snapshot(snapshot.clone())).unwrap();
