@@ -142,7 +142,8 @@ pub fn due_fires(policy: &Policy, cursor: Option<&Cursor>, now: Timestamp) -> Cu
     let trigger = if now.duration_since(due.latest) <= ON_TIME_WITHIN { Trigger::Schedule } else { Trigger::CatchUp };
     let run = Some(RunFire { scheduled_at: due.latest, trigger });
     let before_latest = saturating_add(due.latest, -SignedDuration::from_nanos(1));
-    let missed = policy.schedule.summary(cursor.planned_to, before_latest);
+    // As a rule it is the only one.
+    let missed = if due.count == 1 { None } else { policy.schedule.summary(cursor.planned_to, before_latest) };
     let missed = missed.map(|it| Missed { from: it.first, to: it.latest, count: it.count });
     CursorStep::Plan(DueFires { run, missed, skipped: None, planned_to })
 }

@@ -114,7 +114,8 @@ struct Seen<'a> {
     clock: &'a HostClock,
 }
 
-/// Plans twice: first to learn which images have to be asked about, then with the answers.
+/// Plans twice: first to learn which images have to be asked about, then with the answers. Most prunes let nothing go, and
+/// then the first plan is the last one: what is asked about, and what limits count, are deletions.
 async fn judge<C: Cloud>(ctx: &Context<C>, scope: &PruneScope, seen: &Seen<'_>) -> Result<PrunePlan, EngineError> {
     let now = ctx.now();
     let open_jobs: BTreeSet<JobId> = ctx.ledger.open_jobs().await?.into_iter().map(|job| job.id).collect();
@@ -138,7 +139,11 @@ async fn judge<C: Cloud>(ctx: &Context<C>, scope: &PruneScope, seen: &Seen<'_>) 
         pauses: &pauses,
         only: scope.policy.as_ref(),
     };
-    let usage = ask_usage(ctx, wanted_usage(&plan_prune(&inputs), seen.listings)).await;
+    let first = plan_prune(&inputs);
+    if first.targets().next().is_none() && first.sets_to_delete().next().is_none() {
+        return Ok(first);
+    }
+    let usage = ask_usage(ctx, wanted_usage(&first, seen.listings)).await;
     Ok(plan_prune(&PruneInputs { usage: Some(&usage), ..inputs }))
 }
 

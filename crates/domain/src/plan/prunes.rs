@@ -17,17 +17,13 @@ pub const DELETION_RETRY_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// One prune covers every account that is due, so that a limit which a policy has for all its accounts is seen as a whole.
 /// An account whose credentials do not work is left out and becomes due again by its own backoff.
 pub(super) fn plan_prunes(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut Plan) {
-    let schedule = &inputs.policy_set.prune_schedule;
-    if let Some(next) = schedule.next_after(inputs.now) {
-        plan.wake_no_later_than(next);
-    }
     if inputs.pruning {
-        return;
+        return wake_for_next(inputs, plan);
     }
     let mut due = BTreeMap::new();
     let mut waits = false;
     for account in inputs.policy_set.accounts.keys() {
-        let Some(pruned_to) = due_to(inputs, account) else { continue };
+        let Some(pruned_to) = due_to(inputs, account, plan) else { continue };
         let Some(view) = inputs.accounts.get(account) else { continue };
         if view.id.is_none() {
             needs.identity(account);
@@ -43,12 +39,24 @@ pub(super) fn plan_prunes(inputs: &PlanInputs<'_>, needs: &mut Needs, plan: &mut
 }
 
 /// Up to which nominal time an account is to be pruned now. A cursor far ahead was left by a clock that was wrong.
-fn due_to(inputs: &PlanInputs<'_>, account: &AccountName) -> Option<Timestamp> {
+fn due_to(inputs: &PlanInputs<'_>, account: &AccountName, plan: &mut Plan) -> Option<Timestamp> {
+    let (schedule, now) = (&inputs.policy_set.prune_schedule, inputs.now);
     let cursor = inputs.prune_cursors.get(account).copied().unwrap_or(inputs.started_at);
-    if CLOCK_STEP_BACK_MAX < cursor.duration_since(inputs.now) {
-        return Some(inputs.now);
+    let is_ahead = CLOCK_STEP_BACK_MAX < cursor.duration_since(now);
+    // In nearly every tick this one search is all.
+    let next = schedule.next_after(if is_ahead { now } else { cursor })?;
+    if now < next {
+        plan.wake_no_later_than(next);
+        return is_ahead.then_some(now);
     }
-    inputs.policy_set.prune_schedule.latest_between(cursor, inputs.now)
+    wake_for_next(inputs, plan);
+    schedule.latest_between(cursor, now)
+}
+
+fn wake_for_next(inputs: &PlanInputs<'_>, plan: &mut Plan) {
+    if let Some(next) = inputs.policy_set.prune_schedule.next_after(inputs.now) {
+        plan.wake_no_later_than(next);
+    }
 }
 
 /// Deletions go on until nothing is left, whoever asked for them.

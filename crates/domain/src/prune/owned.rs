@@ -29,11 +29,10 @@ impl<'a> OurSnapshots<'a> {
     /// Those that carry our tags for the job of this image, and that the ledger or their own description ties to it.
     pub(super) fn of_image(&self, known: &KnownImage) -> impl Iterator<Item = (&'a SnapshotId, &'a ListedSnapshot)> {
         let tagged = self.by_job.get(&known.job).into_iter().flatten().map(|(id, snapshot)| (*id, *snapshot));
-        tagged.filter(|(id, snapshot)| {
-            let made_for = snapshot.made_for();
-            known.snapshots.contains(id)
-                || made_for.is_some_and(|(instance, image)| instance == known.instance && image == known.image)
-        })
+        let is_told = |snapshot: &ListedSnapshot| {
+            snapshot.made_for().is_some_and(|(instance, image)| instance == known.instance && image == known.image)
+        };
+        tagged.filter(move |(id, snapshot)| known.snapshots.contains(id) || is_told(snapshot))
     }
 
     /// Whether it carries our tags for this job.
