@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amikeep_domain::id::ImageId;
+use amikeep_domain::id::{ImageId, JobId};
 use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::tags;
-use amikeep_ec2_sim::{ImageRecord, ImageState, RebootCause, Resource, ResourceRecord};
+use amikeep_ec2_sim::{Deletion, ImageRecord, ImageState, RebootCause, Resource, ResourceRecord};
 use amikeep_ledger::{ImageRow, ImageRowState};
-use jiff::Timestamp;
 
 use crate::simulated::house::House;
 
@@ -18,34 +17,54 @@ fn tag<'a>(image: &'a ImageRecord, key: &str) -> Option<&'a str> {
 /// One image per fire and instance, none that the ledger does not know, no second reboot for a fire, tags as promised,
 /// and nothing gone that the ledger did not say would go.
 pub(crate) async fn audit(house: &House) {
-    audit_but(house, &BTreeSet::new(), None).await;
+    audit_but(house, &BTreeSet::new()).await;
 }
 
-/// The same in a world in which others take images too; of jobs since a time alone, if one is given, and of all images
-/// that were made since then.
-pub(crate) async fn audit_but(house: &House, foreign: &BTreeSet<ImageId>, since: Option<Timestamp>) {
-    let jobs = house.jobs_since(since).await.into_iter();
-    let jobs: BTreeMap<String, Job> = jobs.map(|job| (job.id.to_string(), job)).collect();
-    let mut per_job: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
-    for image in house.world.images().into_iter().filter(|image| !foreign.contains(&image.id)) {
-        let id = tag(&image, tags::JOB).expect("every image carries the job that made it").to_owned();
-        if !jobs.contains_key(&id) {
-            if since.is_none_or(|since| since <= image.created_at) {
-                let job = house.reader().await.job(id.parse().unwrap()).await.unwrap();
-                assert!(job.is_some(), "{} was made by job {id}, which the ledger does not know", image.id);
-            }
-            continue;
+/// The same in a world in which others take images too.
+pub(crate) async fn audit_but(house: &House, foreign: &BTreeSet<ImageId>) {
+    let (images, resources) = (house.world.images(), house.world.resources());
+    let rows = house.images().await;
+    audit_all(house, foreign, Seen { jobs: house.jobs().await, images, resources, rows }).await;
+}
+
+/// The same of some jobs alone, for after a step that touched no other.
+pub(crate) async fn audit_jobs(house: &House, foreign: &BTreeSet<ImageId>, ids: &BTreeSet<String>) {
+    let parsed: Vec<JobId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+    let reader = house.reader().await;
+    let jobs = reader.jobs_by_ids(&parsed).await.unwrap();
+    let (images, resources) = (house.world.images_tagged(tags::JOB, ids), house.world.resources_tagged(tags::JOB, ids));
+    let mut rows = Vec::new();
+    for record in &resources {
+        if let Resource::Image(id) = &record.resource {
+            rows.extend(reader.images_by_id(id).await.unwrap());
         }
+    }
+    audit_all(house, foreign, Seen { jobs, images, resources, rows }).await;
+}
+
+/// What is looked at: jobs, and all that was made for them.
+struct Seen {
+    jobs: Vec<Job>,
+    images: Vec<ImageRecord>,
+    resources: Vec<ResourceRecord>,
+    rows: Vec<ImageRow>,
+}
+
+async fn audit_all(house: &House, foreign: &BTreeSet<ImageId>, seen: Seen) {
+    let jobs: BTreeMap<String, Job> = seen.jobs.into_iter().map(|job| (job.id.to_string(), job)).collect();
+    let mut per_job: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
+    for image in seen.images.into_iter().filter(|image| !foreign.contains(&image.id)) {
+        let id = tag(&image, tags::JOB).expect("every image carries the job that made it").to_owned();
+        assert!(jobs.contains_key(&id), "{} was made by job {id}, which the ledger does not know", image.id);
         for key in [tags::OWNER, tags::POLICY, tags::INSTANCE, tags::SCHEDULED_AT, tags::CLASS, tags::MODE] {
             assert!(tag(&image, key).is_some(), "{} lacks {key}", image.id);
         }
         per_job.entry(id).or_default().push(image);
     }
-    let rows = house.images().await;
-    let failed: BTreeSet<&ImageId> = rows.iter().filter(|row| !row.counts).map(|row| &row.image).collect();
+    let failed: BTreeSet<&ImageId> = seen.rows.iter().filter(|row| !row.counts).map(|row| &row.image).collect();
     // Those that were registered from snapshots are told by their tags alone.
     let mut made: BTreeMap<ImageId, ResourceRecord> = BTreeMap::new();
-    for record in house.world.resources() {
+    for record in seen.resources {
         if let Resource::Image(id) = &record.resource {
             made.insert(id.clone(), record);
         }
@@ -62,11 +81,11 @@ pub(crate) async fn audit_but(house: &House, foreign: &BTreeSet<ImageId>, since:
     }
 }
 
-/// What is known of all images.
+/// What is known of the images of the jobs.
 struct Known<'a> {
     /// Those of jobs that did not succeed.
     failed: &'a BTreeSet<&'a ImageId>,
-    /// All that were ever made.
+    /// All that were ever made of them.
     made: &'a BTreeMap<ImageId, ResourceRecord>,
     /// How many were registered for this job.
     registered: usize,
@@ -104,22 +123,42 @@ async fn audit_job(house: &House, job: &Job, images: &[ImageRecord], known: &Kno
 pub(crate) async fn audit_deletions(house: &House, by_others: &BTreeSet<ImageId>) {
     let rows = house.images().await.into_iter();
     let rows: BTreeMap<ImageId, ImageRow> = rows.map(|row| (row.image.clone(), row)).collect();
-    let owner = house.policy_set.owner.to_string();
     for deletion in house.world.deletions() {
-        let Resource::Image(image) = &deletion.resource else {
-            assert_eq!(deletion.tags.get(tags::OWNER), Some(&owner), "{deletion:?}");
-            continue;
+        audit_deletion(house, by_others, &deletion, |image| rows.get(image).cloned()).await;
+    }
+}
+
+/// The same of what went in a step.
+pub(crate) async fn audit_new_deletions(house: &House, by_others: &BTreeSet<ImageId>, deletions: &[Deletion]) {
+    for deletion in deletions {
+        let row = match &deletion.resource {
+            Resource::Image(image) => house.reader().await.images_by_id(image).await.unwrap().into_iter().next(),
+            _ => None,
         };
-        if by_others.contains(image) {
-            continue;
-        }
-        let row = rows.get(image).unwrap_or_else(|| panic!("{image} went without a row"));
-        let told = [ImageRowState::Deleting, ImageRowState::SnapshotsLeft, ImageRowState::Deleted];
-        if !told.contains(&row.state) {
-            let deletions = house.reader().await.deletions_of_image(image).await.unwrap();
-            let events = house.reader().await.events(row.job).await.unwrap();
-            panic!("{deletion:#?} and {row:?} says otherwise: {deletions:#?} {events:#?}");
-        }
+        audit_deletion(house, by_others, deletion, |_| row).await;
+    }
+}
+
+async fn audit_deletion(
+    house: &House,
+    by_others: &BTreeSet<ImageId>,
+    deletion: &Deletion,
+    row_of: impl FnOnce(&ImageId) -> Option<ImageRow>,
+) {
+    let Resource::Image(image) = &deletion.resource else {
+        let owner = house.policy_set.owner.to_string();
+        assert_eq!(deletion.tags.get(tags::OWNER), Some(&owner), "{deletion:?}");
+        return;
+    };
+    if by_others.contains(image) {
+        return;
+    }
+    let row = row_of(image).unwrap_or_else(|| panic!("{image} went without a row"));
+    let told = [ImageRowState::Deleting, ImageRowState::SnapshotsLeft, ImageRowState::Deleted];
+    if !told.contains(&row.state) {
+        let deletions = house.reader().await.deletions_of_image(image).await.unwrap();
+        let events = house.reader().await.events(row.job).await.unwrap();
+        panic!("{deletion:#?} and {row:?} says otherwise: {deletions:#?} {events:#?}");
     }
 }
 

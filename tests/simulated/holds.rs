@@ -7,7 +7,7 @@ use amikeep_domain::grade::Grade;
 use amikeep_domain::id::{ImageId, JobId, SnapshotId};
 use amikeep_domain::job::{Job, JobState};
 use amikeep_domain::tags;
-use amikeep_ec2_sim::{Call, NewTag, Request, Resource, ResourceRecord, TagSpecification};
+use amikeep_ec2_sim::{Resource, ResourceRecord};
 use amikeep_ledger::ImageRowState;
 use jiff::{SignedDuration, Timestamp};
 
@@ -40,13 +40,13 @@ pub(crate) async fn audit_rest(house: &House, machine: &Machine, under_way: &mut
     }
 }
 
-/// What must hold of what was asked for in holds, and of what was said of it.
-pub(crate) async fn audit_holds(house: &House, machine: &Machine) {
+/// What must hold of what was asked for in holds, `in_holds` times for each job, and of what was said of it.
+pub(crate) async fn audit_holds(house: &House, machine: &Machine, in_holds: &BTreeMap<String, usize>) {
     let runs = machine.log();
     let count = |command: &str, job: &str| runs.get(&(command.to_owned(), job.to_owned())).copied().unwrap_or(0);
-    for (job, asked) in requests(&house.world.calls()) {
-        let frozen = count("freeze", &job);
-        assert!(asked <= frozen, "job {job} was asked for {asked} times in {frozen} holds");
+    for (job, asked) in in_holds {
+        let frozen = count("freeze", job);
+        assert!(*asked <= frozen, "job {job} was asked for {asked} times in {frozen} holds");
     }
     for job in house.jobs().await {
         audit_grades(&job, machine);
@@ -70,28 +70,6 @@ fn audit_grades(job: &Job, machine: &Machine) {
             assert_eq!(volume.device, DEVICE, "{volume:?}");
         }
     }
-}
-
-/// How often EC2 was asked for something in a hold of each job. What is known not to have arrived counts, too.
-fn requests(calls: &[Call]) -> BTreeMap<String, usize> {
-    let mut asked = BTreeMap::new();
-    for call in calls {
-        let specifications = match &call.request {
-            Request::CreateImage(request) => &request.tag_specifications,
-            Request::CreateSnapshots(request) => &request.tag_specifications,
-            _ => continue,
-        };
-        if tag(specifications, tags::MODE) == Some("freeze") {
-            let job = tag(specifications, tags::JOB).unwrap().to_owned();
-            *asked.entry(job).or_default() += 1;
-        }
-    }
-    asked
-}
-
-fn tag<'a>(specifications: &'a [TagSpecification], key: &str) -> Option<&'a str> {
-    let tags = specifications.iter().flat_map(|it| &it.tags);
-    tags.into_iter().find(|NewTag { key: it, .. }| it == key).map(|it| it.value.as_str())
 }
 
 /// What must hold at the end, after quiet nights: nothing is frozen or on record, and whatever was stopped before a hold

@@ -297,6 +297,12 @@ impl House {
         self.reader().await.images(None, None).await.unwrap()
     }
 
+    /// Those of them that are not deleted.
+    pub(crate) async fn images_left(&self) -> Vec<ImageRow> {
+        let (account, region) = (ACCOUNT.parse().unwrap(), REGION.parse().unwrap());
+        self.reader().await.images_to_prune(&account, &region).await.unwrap()
+    }
+
     /// Records what an operator asks for.
     pub(crate) async fn ask(&mut self, n: u8, kind: RequestKind) -> RequestId {
         let request = Request { id: RequestId::new(self.now(), [n; 10]), kind, requested_at: self.now() };

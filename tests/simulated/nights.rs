@@ -1,8 +1,8 @@
 //! Months of nights with everything going wrong at once, drawn from a seed: calls fail, the daemon dies and is started
 //! again, its configuration is edited, the host's clock jumps, clocks change, and people do what people do.
 //!
-//! What must hold is asked after every step that changed EC2, everything after each life of the daemon, and at the end
-//! what is left is compared with what the rules say of all that ever succeeded, and with what guards hold. Tasks and the
+//! What must hold is asked after every step that changed EC2 of what it changed, once a night of everything, and at the
+//! end what is left is compared with what the rules say of all that ever succeeded, and with what guards hold. Tasks and the
 //! database's thread run beside each other, so a seed fixes what people and EC2 do and not every order of events: a failure
 //! may need some runs to come back.
 
@@ -15,11 +15,11 @@ use amikeep_domain::pattern::Pattern;
 use amikeep_domain::policy::{Enabled, Policy, PolicySet};
 use amikeep_domain::schedule::Schedule;
 use amikeep_domain::tags;
-use amikeep_ec2_sim::{Action, ImageDuration, Mishaps, Resource, SimClock, World, WorldBuilder};
+use amikeep_ec2_sim::{ImageDuration, Mishaps, Resource, SimClock, World, WorldBuilder};
 use amikeep_engine::Engine;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::simulated::audit::{audit_but, audit_deletions};
+use crate::simulated::audit::{audit_but, audit_deletions, audit_jobs, audit_new_deletions};
 use crate::simulated::counts::Counts;
 use crate::simulated::crashing::{CrashingCloud, Fate, Side};
 use crate::simulated::dice::Dice;
@@ -29,22 +29,13 @@ use crate::simulated::holds::{UnderWay, audit_holds, audit_rest, check_end, chec
 use crate::simulated::house::{House, VISIBILITY_LAG, account, policy, spec, world};
 use crate::simulated::people::{People, allow_all};
 use crate::simulated::rules::{self, Series};
+use crate::simulated::steps::Steps;
 
 /// The policies whose images nobody deregisters, with what they keep.
 const KEEPS: [(&str, &str); 3] =
     [("nightly", "last=2,daily=4,weekly=2"), ("database", "within=3d,weekly=3"), ("frozen", "last=2,daily=3")];
 /// How many images of the policy `snapped` are kept, which are registered from snapshots.
 const SNAPPED: usize = 3;
-/// Calls that change something at EC2.
-const MUTATIONS: [Action; 7] = [
-    Action::CreateImage,
-    Action::CreateSnapshots,
-    Action::RegisterImage,
-    Action::CreateTags,
-    Action::DeleteTags,
-    Action::DeregisterImage,
-    Action::DeleteSnapshot,
-];
 /// Nights without trouble at the end, after which everything is where it belongs. What others deregistered keeps its
 /// snapshots for a week.
 const QUIET_NIGHTS: i64 = 9;
@@ -120,8 +111,9 @@ pub(crate) struct Nights<C> {
     /// The configuration as it is at the end.
     base: PolicySet,
     begins_at: Timestamp,
-    /// Calls that were looked at.
-    calls_seen: usize,
+    steps: Steps,
+    /// When everything was audited last.
+    checked_at: Timestamp,
     pub(crate) counts: Counts,
 }
 
@@ -154,7 +146,8 @@ impl<C: Cloud> Nights<C> {
             people: People::default(),
             base,
             begins_at,
-            calls_seen: 0,
+            steps: Steps::default(),
+            checked_at: begins_at,
             counts: Counts::default(),
         }
     }
@@ -210,7 +203,9 @@ impl<C: Cloud> Nights<C> {
         }
         self.live(until, fate).await;
         self.house.clock_ahead.set(SignedDuration::ZERO);
-        self.check().await;
+        if SignedDuration::from_hours(24) <= self.house.now().duration_since(self.checked_at) {
+            self.check().await;
+        }
     }
 
     fn dies_in_a_hold(&self, side: Side) -> Arc<Fate> {
@@ -331,26 +326,24 @@ impl<C: Cloud> Nights<C> {
 
     /// What must hold after a step, if it changed anything at EC2.
     async fn check_step(&mut self) {
-        let calls = self.house.world.calls_from(self.calls_seen);
-        self.calls_seen += calls.len();
-        if calls.iter().any(|call| MUTATIONS.contains(&call.action())) {
-            let since = self.house.now() - SignedDuration::from_hours(36);
-            audit_but(&self.house, &self.people.foreign, Some(since)).await;
-            self.counts.add("audits of a step", 1);
-        }
-    }
-
-    /// What must hold at any time.
-    async fn check(&mut self) {
-        for deletion in self.house.world.deletions() {
+        let Some(step) = self.steps.next(&self.house.world) else { return };
+        for deletion in &step.deletions {
             let Resource::Image(image) = &deletion.resource else { continue };
             assert!(!self.people.foreign.contains(image), "{image} is somebody else's");
             assert!(!self.people.in_use.contains(image), "{image} was in use");
             assert!(!self.people.pinned.contains(image), "{image} was pinned");
         }
+        audit_new_deletions(&self.house, &self.people.deregistered, &step.deletions).await;
+        audit_jobs(&self.house, &self.people.foreign, &step.jobs).await;
+        self.counts.add("audits of a step", 1);
+    }
+
+    /// What must hold at any time.
+    async fn check(&mut self) {
+        self.checked_at = self.house.now();
         audit_deletions(&self.house, &self.people.deregistered).await;
-        audit_but(&self.house, &self.people.foreign, None).await;
-        audit_holds(&self.house, &self.machine).await;
+        audit_but(&self.house, &self.people.foreign).await;
+        audit_holds(&self.house, &self.machine, &self.steps.in_holds).await;
         self.counts.add("audits of everything", 1);
     }
 

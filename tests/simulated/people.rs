@@ -56,7 +56,7 @@ impl People {
     /// A few hours' worth.
     pub(crate) async fn act(&mut self, house: &mut House, dice: &mut Dice) {
         allow_all(house);
-        let rows: Vec<ImageRow> = house.images().await;
+        let rows: Vec<ImageRow> = house.images_left().await;
         let available: Vec<&ImageRow> = rows.iter().filter(|row| row.state == ImageRowState::Available).collect();
         if !available.is_empty() {
             let row = *dice.pick(&available);
@@ -74,8 +74,8 @@ impl People {
 
     fn touch_an_image(&mut self, house: &House, dice: &mut Dice, row: &ImageRow) {
         let image = row.image.clone();
-        let is_there = house.world.images().iter().any(|it| it.id == image && it.deregistered_at.is_none());
-        if !is_there {
+        let of_job = house.world.images_tagged(tags::JOB, &[row.job.to_string()].into());
+        if !of_job.iter().any(|it| it.id == image && it.deregistered_at.is_none()) {
             return;
         }
         if row.policy.as_str() == "victim" {

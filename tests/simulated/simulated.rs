@@ -14,3 +14,4 @@ pub(crate) mod house;
 pub(crate) mod nights;
 pub(crate) mod people;
 pub(crate) mod rules;
+pub(crate) mod steps;

@@ -159,8 +159,10 @@ fn build(root: &Path, step: &Step) -> anyhow::Result<()> {
     process::run(test_of(root, step).arg("--no-run"))
 }
 
+/// Of the whole workspace, although one program alone has the test: the features of a single package are others, and the
+/// SDK would be compiled once more for them.
 fn test_of(root: &Path, step: &Step) -> Command {
-    let mut command = process::cargo(root, &["test", "--quiet", "--locked", "--package", step.package]);
+    let mut command = process::cargo(root, &["test", "--quiet", "--locked", "--workspace"]);
     command.args(step.target);
     command
 }
