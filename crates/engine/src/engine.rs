@@ -202,11 +202,16 @@ impl<C: Cloud> Engine<C> {
         for _ in 0..SETTLE_ROUNDS_MAX {
             let plan = self.tick().await?;
             if plan.actions.is_empty() && self.tasks.is_empty() {
-                return Ok(Settled { wake_at: plan.wake_at, notes: plan.notes });
+                return Ok(Settled { wake_at: self.wake_at(&plan), notes: plan.notes });
             }
             self.take_ended_effects().await?;
         }
         Err(EngineError::NotSettled { rounds: SETTLE_ROUNDS_MAX })
+    }
+
+    /// When a tick that planned this wants another one.
+    pub(crate) fn wake_at(&self, plan: &Plan) -> Option<Timestamp> {
+        plan.wake_at.into_iter().chain(self.state.left_holds.due_at()).min()
     }
 
     /// The jobs that have not ended.

@@ -207,10 +207,7 @@ impl<C: Cloud> Engine<C> {
     /// a trouble the ledger must take a write before anything is planned again.
     async fn tick_or_rest(&mut self) -> Result<Timestamp, EngineError> {
         match self.try_tick().await {
-            Ok(plan) => {
-                let wakes = plan.wake_at.into_iter().chain(self.state.left_holds.due_at());
-                Ok(wakes.min().unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX)))
-            }
+            Ok(plan) => Ok(self.wake_at(&plan).unwrap_or_else(|| self.now_and(LOOK_EVERY_MAX))),
             Err(error) => self.rest_after(error),
         }
     }

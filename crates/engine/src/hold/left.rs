@@ -25,6 +25,8 @@ pub(crate) struct LeftHolds {
     due_at: Option<Timestamp>,
     tries: u32,
     is_under_way: bool,
+    /// Something was left since the look began that is under way, which may not have seen it.
+    is_wanted_again: bool,
     left: Vec<String>,
 }
 
@@ -37,12 +39,14 @@ impl LeftHolds {
         self.left.extend(left);
         self.tries = 0;
         self.due_at = Some(saturating_add(now, RETRY_MIN));
+        self.is_wanted_again = self.is_under_way;
     }
 
     /// A hold is over that is still on record: it is looked at soon.
     pub(crate) fn look_soon(&mut self, now: Timestamp) {
         let soon = saturating_add(now, RETRY_MIN);
         self.due_at = Some(self.due_at.map_or(soon, |at| at.min(soon)));
+        self.is_wanted_again = self.is_under_way;
     }
 
     /// Whether it is tried now. It counts as under way from then on.
@@ -57,6 +61,7 @@ impl LeftHolds {
     /// Takes in what is left by now.
     pub(crate) fn take(&mut self, result: Result<Vec<String>, LedgerError>, now: Timestamp) -> Result<(), LedgerError> {
         self.is_under_way = false;
+        let is_wanted_again = std::mem::take(&mut self.is_wanted_again);
         let doubled = RETRY_MIN * (1 << self.tries.min(6));
         self.tries += 1;
         self.due_at = Some(saturating_add(now, doubled.min(RETRY_MAX)));
@@ -64,11 +69,14 @@ impl LeftHolds {
         if self.left.is_empty() {
             *self = Self::default();
         }
+        if is_wanted_again {
+            self.look_soon(now);
+        }
         Ok(())
     }
 
     pub(crate) fn panicked(&mut self, now: Timestamp) {
-        self.is_under_way = false;
+        (self.is_under_way, self.is_wanted_again) = (false, false);
         self.due_at = Some(saturating_add(now, RETRY_MAX));
     }
 
@@ -194,6 +202,25 @@ mod tests {
         assert!(!holds.begin(at(9)) && holds.begin(at(10)));
         holds.take(Ok(Vec::new()), at(10)).unwrap();
         assert_eq!(holds.due_at(), None);
+    }
+
+    /// The look that is under way may have passed it already, and says that nothing is left.
+    #[test]
+    fn what_is_left_while_a_look_is_under_way_is_looked_at_after_it() {
+        for is_told in [true, false] {
+            let mut holds = LeftHolds::default();
+            holds.add(vec!["x".to_owned()], at(0));
+            assert!(holds.begin(at(5)));
+            if is_told {
+                holds.add(vec!["y".to_owned()], at(5));
+            } else {
+                holds.look_soon(at(5));
+            }
+            holds.take(Ok(Vec::new()), at(6)).unwrap();
+            assert!(!holds.begin(at(10)) && holds.begin(at(11)), "{is_told}");
+            holds.take(Ok(Vec::new()), at(12)).unwrap();
+            assert_eq!(holds.due_at(), None);
+        }
     }
 
     #[tokio::test]

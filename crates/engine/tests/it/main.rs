@@ -14,3 +14,4 @@ mod sets;
 mod simulated;
 mod simulation;
 mod twisted;
+mod unheld;

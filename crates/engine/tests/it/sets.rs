@@ -81,7 +81,7 @@ fn freeze() -> Freeze {
 }
 
 /// One instance that is held still and imaged by snapshots at 02:00.
-fn house_of(spec: InstanceSpec, if_blocked: IfBlocked) -> House {
+pub(crate) fn house_of(spec: InstanceSpec, if_blocked: IfBlocked) -> House {
     let mut house = House::new(world().instance(spec), vec![policy("nightly", "critical")]);
     let class = house.policy_set.classes.get_mut(&"critical".parse().unwrap()).unwrap();
     (class.freeze, class.if_blocked) = (Some("data".parse().unwrap()), if_blocked);
