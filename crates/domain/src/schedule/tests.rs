@@ -175,3 +175,10 @@ fn every_name_that_is_suggested_is_accepted() {
     let refused: Vec<&String> = names.iter().filter(|name| timezone(name).is_err()).collect();
     assert!(refused.is_empty(), "{refused:?}");
 }
+
+#[test]
+fn a_schedule_is_told_as_it_was_written_with_single_spaces() {
+    let schedule = schedule("  0\t2  * *   MON ", "europe/berlin");
+    assert_eq!((schedule.expression(), schedule.timezone_name()), ("0 2 * * MON", "Europe/Berlin"));
+    assert_eq!(format!("{schedule:?}"), "Schedule(0 2 * * MON Europe/Berlin)");
+}
