@@ -18,7 +18,9 @@ use crate::simulated::rules::Series;
 const REGRESSIONS: &str = include_str!("simulation_seeds.txt");
 /// The seeds of an ordinary run of the tests, beside those.
 const FIRST_SEED: u64 = 1;
-const SEEDS: u64 = 2;
+const SEEDS: u64 = 4;
+/// How many are tried side by side. A night waits for real processes and the disk for most of its time.
+const SIDE_BY_SIDE: usize = 4;
 /// How many nights each of them has trouble: enough for both clock changes of its half of the year.
 const NIGHTS: u64 = 17;
 const READS: [Action; 5] = [
@@ -80,17 +82,32 @@ fn regressions() -> impl Iterator<Item = u64> {
     REGRESSIONS.lines().filter(|line| !line.starts_with('#')).filter_map(seed)
 }
 
-#[tokio::test]
-async fn what_is_left_after_months_of_bad_nights_is_what_the_rules_say() {
+/// Lives through a seed on a runtime of its own, and says what it went through.
+fn try_seed(seed: u64, troubled: u64) -> Counts {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(simulate(seed, troubled))
+}
+
+#[test]
+fn what_is_left_after_months_of_bad_nights_is_what_the_rules_say() {
     let named = number("AMIKEEP_SIM_SEED");
     let first = named.unwrap_or(FIRST_SEED);
     let seeds = first..first + number("AMIKEEP_SIM_SEEDS").unwrap_or(SEEDS);
     let troubled = number("AMIKEEP_SIM_NIGHTS").unwrap_or(NIGHTS);
-    for seed in regressions().filter(|_| named.is_none()).chain(seeds) {
-        let counts = simulate(seed, troubled).await;
-        let (lives, deaths) = (counts.get("lives"), counts.get("deaths"));
-        let (proved, in_holds) = (counts.get("holds: proved"), counts.get("holds: deaths in one"));
-        let had_trouble = 20 < lives && 5 < deaths && 20 < counts.faults() && 5 < proved && 0 < in_holds;
-        assert!(troubled < NIGHTS || had_trouble, "seed {seed} was too quiet: {counts}");
+    let seeds: Vec<u64> = regressions().filter(|_| named.is_none()).chain(seeds).collect();
+    for seeds in seeds.chunks(SIDE_BY_SIDE) {
+        std::thread::scope(|scope| {
+            let tries = seeds.iter().map(|seed| (*seed, scope.spawn(|| try_seed(*seed, troubled))));
+            for (seed, tried) in tries.collect::<Vec<_>>() {
+                let counts = tried.join().unwrap();
+                assert!(troubled < NIGHTS || had_trouble(&counts), "seed {seed} was too quiet: {counts}");
+            }
+        });
     }
+}
+
+fn had_trouble(counts: &Counts) -> bool {
+    let (lives, deaths) = (counts.get("lives"), counts.get("deaths"));
+    let (proved, in_holds) = (counts.get("holds: proved"), counts.get("holds: deaths in one"));
+    20 < lives && 5 < deaths && 20 < counts.faults() && 5 < proved && 0 < in_holds
 }
