@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use amikeep_cloud::Cloud;
-use amikeep_domain::id::{ImageId, SnapshotId};
+use amikeep_domain::id::{ImageId, JobId, SnapshotId};
 use amikeep_domain::job::Job;
 use amikeep_domain::pattern::Pattern;
 use amikeep_domain::policy::{Enabled, Policy, PolicySet};
@@ -403,12 +403,23 @@ impl<C: Cloud> Nights<C> {
             expected.extend(kept(&series));
         }
         expected.extend(self.people.in_use.iter().chain(&self.people.pinned).cloned());
+        let (jobs, rows) = (self.house.jobs().await, self.house.images().await);
+        let waiting: BTreeSet<JobId> = jobs.iter().filter(|job| self.waits(job)).map(|job| job.id).collect();
+        let may_stay = rows.into_iter().filter(|row| waiting.contains(&row.job) && left.contains(&row.image));
+        expected.extend(may_stay.map(|row| row.image));
         if let Some(image) = left.symmetric_difference(&expected).next() {
             let is_left = left.contains(image);
             let row = self.house.images().await.into_iter().find(|row| row.image == *image);
             let deletions = self.house.reader().await.deletions_of_image(image).await;
-            panic!("{image} is left: {is_left}; its row: {row:#?}; its deletions: {deletions:#?}");
+            let job = row.as_ref().and_then(|row| jobs.iter().find(|job| job.id == row.job));
+            panic!("{image} is left: {is_left}; its row: {row:#?}; its job: {job:#?}; its deletions: {deletions:#?}");
         }
+    }
+
+    /// What a clock planned that was a year ahead waits for that year, and keeps what was made for it: an image that failed
+    /// before the clock was put back, too, since its job may still make another.
+    fn waits(&self, job: &Job) -> bool {
+        !job.state.name().is_terminal() && self.house.now() < job.window.start_at
     }
 
     /// Every snapshot of ours belongs to an image that is there; those of registered images are given.
@@ -423,9 +434,7 @@ impl<C: Cloud> Nights<C> {
             if !mapped.contains(id.as_str()) {
                 let (ledger, job) = (self.house.reader().await, job.parse().unwrap());
                 let (events, job) = (ledger.events(job).await.unwrap(), ledger.job(job).await.unwrap());
-                // What a clock planned that was a year ahead waits for that year, and keeps what was taken for it.
-                let waits = |job: &Job| !job.state.name().is_terminal() && self.house.now() < job.window.start_at;
-                let is_left_over = !job.as_ref().is_some_and(waits);
+                let is_left_over = !job.as_ref().is_some_and(|job| self.waits(job));
                 assert!(!is_left_over, "{id} is left over: {record:?} of {job:#?}: {events:#?}");
             }
         }
