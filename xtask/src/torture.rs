@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// For how long, shared by the steps: a seed that was begun is ended.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seeds")]
     minutes: u64,
-    /// How many seeds each step is run with, however long it takes.
+    /// How many seeds each step is run with, however long it takes; some more where several are tried at once.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// How many nights of each seed have trouble, in the steps that have nights.
@@ -53,6 +53,8 @@ struct Step {
     test: &'static str,
     /// The variable that takes the seed.
     seed: &'static str,
+    /// How many seeds, from that one on, the test is told to live through in one call.
+    seeds_at_once: u64,
     /// Further variables; those of nights are overruled by `--nights`.
     environment: &'static [(&'static str, &'static str)],
     needs: Needs,
@@ -79,7 +81,9 @@ const STEPS: &[Step] = &[
         target: INTEGRATION,
         test: "simulation::what_is_left_after_months_of_bad_nights_is_what_the_rules_say",
         seed: "AMIKEEP_SIM_SEED",
-        environment: &[("AMIKEEP_SIM_SEEDS", "1"), (NIGHTS, "60")],
+        // Side by side, since a seed mostly waits: for file systems and for its clock.
+        seeds_at_once: 4,
+        environment: &[("AMIKEEP_SIM_SEEDS", "4"), (NIGHTS, "60")],
         needs: Needs::Nothing,
     },
     Step {
@@ -89,6 +93,7 @@ const STEPS: &[Step] = &[
         target: INTEGRATION,
         test: "nights::a_month_of_bad_nights_over_http_leaves_what_simulate_says_and_guards_hold",
         seed: "AMIKEEP_SIM_SEED",
+        seeds_at_once: 1,
         environment: &[("AMIKEEP_SIM_SEEDS", "1"), (NIGHTS, "31")],
         needs: Needs::Nothing,
     },
@@ -99,6 +104,7 @@ const STEPS: &[Step] = &[
         target: INTEGRATION,
         test: "kill::a_daemon_that_is_killed_a_hundred_times_images_every_instance_once_per_fire",
         seed: "AMIKEEP_KILL_SEED",
+        seeds_at_once: 1,
         environment: &[("AMIKEEP_KILLS", "200")],
         needs: Needs::Nothing,
     },
@@ -109,6 +115,7 @@ const STEPS: &[Step] = &[
         target: ["--bench", "mysql"],
         test: "proving::every_acknowledged_row_is_in_images_of_mysql_at_any_time",
         seed: "AMIKEEP_MYSQL_SEED",
+        seeds_at_once: 1,
         environment: &[],
         needs: Needs::Mysql,
     },
@@ -119,6 +126,7 @@ const STEPS: &[Step] = &[
         target: INTEGRATION,
         test: "accidents::writes_flow_again_within_the_budget_and_no_grade_is_better_than_its_copy_whatever_happens",
         seed: "AMIKEEP_ACCIDENT_SEED",
+        seeds_at_once: 1,
         environment: &[("AMIKEEP_ACCIDENTS", "200")],
         needs: Needs::Nothing,
     },
@@ -191,10 +199,17 @@ fn torture(root: &Path, step: &Step, args: &Args, share: Duration, installed: &I
         let (counts, took) = process::timed(|| run_seed(root, step, args.nights, seed, installed));
         done.counts.add(&counts?);
         done.took += took;
-        done.seeds += 1;
-        println!("{} with seed {seed}: {:.0} s", step.name, took.as_secs_f64());
+        done.seeds += step.seeds_at_once;
+        println!("{} with {}: {:.0} s", step.name, seeds_from(step, seed), took.as_secs_f64());
     }
     Ok(done)
+}
+
+fn seeds_from(step: &Step, seed: u64) -> String {
+    match step.seeds_at_once {
+        1 => format!("seed {seed}"),
+        more => format!("seeds {seed} to {}", seed + more - 1),
+    }
 }
 
 fn run_seed(root: &Path, step: &Step, nights: Option<u64>, seed: u64, installed: &Installed) -> anyhow::Result<Counts> {
@@ -210,8 +225,9 @@ fn run_seed(root: &Path, step: &Step, nights: Option<u64>, seed: u64, installed:
     if !output.status.success() {
         print!("{}{text}", String::from_utf8_lossy(&output.stdout));
         bail!(
-            "{} failed with {}={seed}; once it is mended, keep the seed where the test keeps its regressions",
+            "{} failed with {} from {}; once it is mended, keep the seed where the test keeps its regressions",
             step.name,
+            seeds_from(step, seed),
             step.seed
         );
     }
