@@ -38,7 +38,9 @@ fn a_schedule_is_fixed_if_minute_and_hour_are_named() {
     for expression in ["0 2 * * *", "0,30 1-3 * * *", "0-59/10 2 * * *", "* 30 2 * * *", "@daily", "@yearly"] {
         assert!(schedule(expression, "UTC").is_fixed(), "{expression}");
     }
-    for expression in ["* 2 * * *", "*/5 2 * * *", "0 * * * *", "0 */2 * * *", "0,*/20 1 * * *", "@hourly"] {
+    for expression in
+        ["* 2 * * *", "*/5 2 * * *", "0 * * * *", "0 */2 * * *", "0,*/20 1 * * *", "@hourly", "0 30 * * * *"]
+    {
         assert!(!schedule(expression, "UTC").is_fixed(), "{expression}");
     }
 }
@@ -167,6 +169,7 @@ fn a_list_range_or_step_that_would_do_something_else_is_refused() {
             "0 */24 * * *",
             "*/5/2 * * * *",
             "*/x * * * *",
+            "0 10-12/3 * * *",
         ],
         &expect![[r"
             0,,30 2 * * *: minute: a value is missing; it is a number from 0 to 59
@@ -184,7 +187,8 @@ fn a_list_range_or_step_that_would_do_something_else_is_refused() {
             */90 * * * *: minute: `*/90` steps by `90`; a step here is 1 to 59
             0 */24 * * *: hour: `*/24` steps by `24`; a step here is 1 to 23
             */5/2 * * * *: minute: `*/5/2` steps by `5/2`; a step here is 1 to 59
-            */x * * * *: minute: `*/X` steps by `X`; a step here is 1 to 59"]],
+            */x * * * *: minute: `*/X` steps by `X`; a step here is 1 to 59
+            0 10-12/3 * * *: hour: `10-12/3` steps by `3`; a step here is 1 to 2"]],
     );
 }
 
