@@ -182,11 +182,13 @@ fn a_set_counts_towards_max_deletes_as_an_image_does() {
     world.policy().keep = "last=1".parse().unwrap();
     world.policy().max_deletes = Some(1);
     assert_eq!(told(&world), ["0110 0111: held: max-deletes"], "an image and a set are two");
+    assert_eq!(world.plan().sets_to_delete().count(), 0);
     assert!(world.goes().is_empty());
     let (policy, over) = world.plan().over_limit.remove(0);
     assert_eq!((policy, over.planned), (name("nightly"), 2));
     world.released.sets = [job_of_image(JOB)].into();
     assert!(told(&world)[0].starts_with("0110 0111: delete"), "{:?}", told(&world));
+    assert_eq!(world.plan().sets_to_delete().map(|set| set.job).collect::<Vec<_>>(), [job_of_image(JOB)]);
     assert_eq!(world.goes(), [21], "and the image is within the limit again");
     // Without an image that goes it is counted all the same.
     world.released = Released::default();
@@ -194,6 +196,17 @@ fn a_set_counts_towards_max_deletes_as_an_image_does() {
     world.day_counts.insert(name("nightly"), DayCounts { deleted: 1, succeeded: 0 });
     assert_eq!(told(&world), ["0110 0111: held: max-deletes"]);
     assert_eq!(world.plan().over_limit.len(), 1);
+}
+
+#[test]
+fn images_and_sets_that_are_released_are_counted_together() {
+    let released = |images: &[u32], sets: &[u32]| Released {
+        images: images.iter().map(|n| image_id(*n)).collect(),
+        sets: sets.iter().map(|n| job_of_image(*n)).collect(),
+    };
+    for (released, n) in [(released(&[], &[]), 0), (released(&[1, 2, 3], &[]), 3), (released(&[1, 2, 3], &[1, 2]), 5)] {
+        assert_eq!((released.len(), released.is_empty()), (n, n == 0), "{released:?}");
+    }
 }
 
 #[test]
