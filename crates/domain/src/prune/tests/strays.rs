@@ -42,6 +42,12 @@ fn with_stray_snapshot() -> World {
     world
 }
 
+/// Whether image 10 is taken for a stray, as often as there is a verdict for it.
+fn strays(world: &World) -> Vec<bool> {
+    let images = world.plan().images;
+    images.iter().filter(|it| it.known.image == image_id(10)).map(|it| it.is_stray).collect()
+}
+
 #[test]
 fn an_image_that_appeared_after_its_job_gave_up_goes_once_a_newer_one_has_succeeded() {
     let mut world = with_stray();
@@ -68,6 +74,18 @@ fn an_image_with_the_tags_of_a_job_and_another_name_is_unknown() {
     world.listed(10).name = "copy of it".to_owned();
     assert!(world.goes().is_empty());
     assert_eq!(world.plan().unknown, [image_id(10)]);
+    assert!(strays(&world).is_empty(), "nor does its snapshot make it one of ours");
+}
+
+#[test]
+fn an_image_with_a_row_is_no_stray_whether_ec2_still_shows_it_or_not() {
+    let (mut world, image) = world();
+    world.add(image);
+    assert_eq!(strays(&world), [false]);
+    world.deregister(10);
+    assert_eq!(strays(&world), [false]);
+    assert_eq!(strays(&with_stray()), [true]);
+    assert_eq!(strays(&with_stray_snapshot()), [true]);
 }
 
 #[test]
