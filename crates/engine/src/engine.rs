@@ -75,6 +75,8 @@ pub struct Engine<C> {
     pub(crate) rest_until: Option<tokio::time::Instant>,
     /// What the ledger failed with, for people, until it takes a write again.
     pub(crate) trouble: Option<String>,
+    /// Since when its disk has failed, if that is why.
+    pub(crate) disk_fails_since: Option<tokio::time::Instant>,
     /// When the loop last ticked to the end.
     pub(crate) last_tick_at: Option<Timestamp>,
     options: Options,
@@ -98,8 +100,9 @@ impl<C: Cloud> Engine<C> {
         state.left_holds.take(Ok(recovered.iter().flat_map(Recovered::told).collect()), clock.now())?;
         let ctx = Arc::new(Context::new(ledger, clock, random, host, InForce { policy_set, clouds }));
         let (tasks, claims, told) = (JoinSet::new(), HashMap::new(), BTreeSet::new());
+        let (rest_until, trouble, disk_fails_since, last_tick_at) = (None, None, None, None);
         let mut engine =
-            Self { ctx, state, tasks, claims, told, rest_until: None, trouble: None, last_tick_at: None, options };
+            Self { ctx, state, tasks, claims, told, rest_until, trouble, disk_fails_since, last_tick_at, options };
         engine.reload_if_needed().await?;
         Ok(engine)
     }

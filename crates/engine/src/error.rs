@@ -30,6 +30,12 @@ impl EngineError {
         error.file_error().is_some_and(FileError::is_final)
     }
 
+    /// Whether the disk of the ledger fails. Waiting mends that, but perhaps for those alone who open the ledger anew.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        let Self::Ledger(error) = self else { return false };
+        error.file_error().is_some_and(FileError::is_of_disk)
+    }
+
     /// What is wrong, whatever it kept from being done.
     pub(crate) fn cause(&self) -> String {
         match self {

@@ -24,6 +24,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(30);
 /// A ledger that fails (a full disk) is tried again after this.
 const LEDGER_RETRY_AFTER: Duration = Duration::from_secs(15);
+/// A disk that fails for longer ends the engine. What the kernel took away from a process stays away, also when the disk is
+/// back, and nobody can mount it again while somebody has files of it open.
+const DISK_FAILS_MAX: Duration = Duration::from_mins(1);
 
 /// What the daemon can tell a running engine.
 pub enum Control<C> {
@@ -194,8 +197,18 @@ impl<C: Cloud> Engine<C> {
             error!("nothing can be written down, so nothing is done: {}", Told(&error));
             self.trouble = Some(trouble);
         }
-        self.rest_until = Some(Instant::now() + LEDGER_RETRY_AFTER);
+        let now = Instant::now();
+        if self.is_disk_given_up(&error, now) {
+            error!("the disk of the ledger has failed for a minute, so amikeep ends: the next start opens it anew");
+            return Err(error);
+        }
+        self.rest_until = Some(now + LEDGER_RETRY_AFTER);
         Ok(self.now_and(LEDGER_RETRY_AFTER))
+    }
+
+    fn is_disk_given_up(&mut self, error: &EngineError, now: Instant) -> bool {
+        self.disk_fails_since = error.is_of_disk().then(|| self.disk_fails_since.unwrap_or(now));
+        self.disk_fails_since.is_some_and(|since| DISK_FAILS_MAX <= now.duration_since(since))
     }
 
     fn now_and(&self, wait: Duration) -> Timestamp {
@@ -215,7 +228,7 @@ impl<C: Cloud> Engine<C> {
     async fn try_tick(&mut self) -> Result<Plan, EngineError> {
         if self.trouble.is_some() {
             self.ctx.ledger.prove_writable(self.ctx.now()).await?;
-            self.trouble = None;
+            (self.trouble, self.disk_fails_since) = (None, None);
             info!("the ledger can be written again, and what was missed is caught up with");
         }
         let plan = self.tick().await?;

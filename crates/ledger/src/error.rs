@@ -423,6 +423,11 @@ impl FileError {
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::Moved { .. })
     }
+
+    /// Whether the disk itself refuses. When it is back, what was opened before may be of no use any more.
+    pub fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Disk { .. })
+    }
 }
 
 impl LedgerError {

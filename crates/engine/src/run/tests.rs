@@ -8,7 +8,7 @@ use amikeep_domain::plan::Scope;
 use amikeep_domain::policy::{AccountRules, Policy, Selector, TagMatch};
 use amikeep_domain::schedule::Schedule;
 use amikeep_ec2_sim::{Action, ImageDuration, InstanceSpec, Place, SimClock, SimCloud, World};
-use amikeep_ledger::{EngineLock, Holder, Ledger};
+use amikeep_ledger::{EngineLock, FileError, Holder, Ledger, LedgerError};
 
 use super::*;
 use crate::clock::{OsRandom, SystemClock};
@@ -94,4 +94,26 @@ async fn the_loop_fires_without_a_scheduler() {
     let (ran, fired) = tokio::join!(engine.run_with(handle, None), fires);
     ran.unwrap();
     fired.expect("three fires");
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_for_a_minute_ends_the_loop_and_a_full_one_is_waited_for() {
+    let (dir, world) = (tempfile::tempdir().unwrap(), world());
+    let (_lock, mut engine) = engine(&dir, &world).await;
+    let path = dir.path().join("amikeep.db");
+    let failed = || FileError::Disk { path: path.clone(), detail: "disk I/O error".to_owned() };
+    let full = || FileError::DiskFull { path: path.clone() };
+    let begin = Instant::now();
+    let mut is_over = |error: FileError, secs: u64| {
+        let error = EngineError::Ledger(LedgerError::File(error));
+        engine.is_disk_given_up(&error, begin + Duration::from_secs(secs))
+    };
+    assert!(!is_over(full(), 0));
+    assert!(!is_over(full(), 3_600), "somebody makes room some day");
+    assert!(!is_over(failed(), 3_700));
+    assert!(!is_over(failed(), 3_759));
+    assert!(!is_over(full(), 3_770), "it answers again");
+    assert!(!is_over(failed(), 3_800));
+    assert!(!is_over(failed(), 3_859));
+    assert!(is_over(failed(), 3_860), "a minute is over");
 }
