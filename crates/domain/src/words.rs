@@ -3,7 +3,7 @@
 use crate::class::{Consistency, IfBlocked};
 use crate::decision::SkipReason;
 use crate::fire::FireOutcome;
-use crate::freeze::{Application, CaptureBy, MysqlLock, Via};
+use crate::freeze::{Application, CaptureBy, HoldOutcome, LeftFrozen, MysqlLock, Via};
 use crate::grade::{Evidence, Grade};
 use crate::instance::InstanceState;
 use crate::job::{OfflineProof, StateName, Trigger};
@@ -42,4 +42,11 @@ fn the_ledger_and_ec2_have_these_words() {
     assert_eq!(OfflineProof::ALL.map(OfflineProof::as_str), proofs);
     let states = ["pending", "running", "stopping", "stopped", "shutting-down", "terminated"];
     assert_eq!(InstanceState::ALL.map(InstanceState::as_str), states);
+}
+
+#[test]
+fn figures_and_statuses_have_these_words() {
+    assert_eq!(HoldOutcome::ALL.map(HoldOutcome::as_str), ["proved", "unproved", "not-held"]);
+    let left = LeftFrozen { what: "`/data` may still be frozen".to_owned(), run: "fsfreeze -u /data".to_owned() };
+    assert_eq!(left.to_string(), "`/data` may still be frozen: run `fsfreeze -u /data`");
 }
