@@ -12,6 +12,7 @@ use crate::id::{AccountId, AccountName, ImageId, InstanceId, JobId, PolicyName, 
 use crate::pause::pause_at;
 use crate::prune::listing::{EndedJob, KnownImage, ListedSnapshot, Listing, job_of};
 use crate::prune::plan::{Clock, PruneInputs, counting, policy_of};
+use crate::prune::strays::is_here;
 use crate::retention::{Guard, Verdict, judge_failed, plan_series};
 use crate::tags;
 
@@ -113,8 +114,7 @@ fn plan_listing(inputs: &PruneInputs<'_>, listing: &Listing) -> Vec<PrunedSet> {
 /// Whether everything says that the job had it made.
 fn is_of(job: &EndedJob, snapshot: &ListedSnapshot, listing: &Listing, inputs: &PruneInputs<'_>) -> bool {
     let is = |tag: &str, value: &str| snapshot.tags.get(tag).is_some_and(|found| found == value);
-    job.account == listing.account
-        && job.region == listing.region
+    is_here(job, listing)
         && is(tags::OWNER, inputs.policy_set.owner.as_str())
         && is(tags::INSTANCE, job.instance.as_str())
         && snapshot.description == job.snapshot_description

@@ -74,7 +74,7 @@ pub(super) fn find_strays(inputs: &PruneInputs<'_>) -> Strays {
 }
 
 /// Whether a job made its images where this listing is from. Tags can be copied to other places.
-fn is_here(job: &EndedJob, listing: &Listing) -> bool {
+pub(super) fn is_here(job: &EndedJob, listing: &Listing) -> bool {
     job.account == listing.account && job.region == listing.region
 }
 
