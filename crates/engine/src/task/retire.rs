@@ -34,6 +34,18 @@ impl<T> Look<T> {
     }
 }
 
+/// The last look if it is fresh, and else another one. What observes is not begun where it is not needed.
+async fn fresh<C: Cloud, T>(
+    ctx: &Context<C>,
+    last: Option<Look<T>>,
+    observe: impl Future<Output = Result<T, CloudError>>,
+) -> Result<Look<T>, CloudError> {
+    match last.filter(|look| look.is_fresh(ctx.now())) {
+        Some(look) => Ok(look),
+        None => observe.await.map(|seen| Look { at: ctx.now(), seen }),
+    }
+}
+
 /// Deregisters images, one after the other. Each outcome is written down before the next call.
 pub(crate) async fn retire_images<C: Cloud>(
     ctx: &Context<C>,
@@ -43,15 +55,12 @@ pub(crate) async fn retire_images<C: Cloud>(
     let asked: Vec<DeletionId> = deletions.iter().map(|deletion| deletion.id).collect();
     let (mut retired, mut look) = (Retired::default(), None);
     for (n, deletion) in deletions.iter().enumerate() {
-        let listed = match look.take().filter(|look: &Look<_>| look.is_fresh(ctx.now())) {
-            Some(look) => look,
-            None => match observe_images(ctx, &account, &deletions[n..]).await {
-                Ok(seen) => Look { at: ctx.now(), seen },
-                Err(error) => {
-                    retired.error = Some(error);
-                    break;
-                }
-            },
+        let listed = match fresh(ctx, look, observe_images(ctx, &account, &deletions[n..])).await {
+            Ok(look) => look,
+            Err(error) => {
+                retired.error = Some(error);
+                break;
+            }
         };
         let event = retire(ctx, &account, deletion, &listed.seen).await;
         if !record(ctx, deletion, &event, &mut retired).await {
@@ -99,15 +108,12 @@ pub(crate) async fn delete_snapshots<C: Cloud>(
     let asked: Vec<DeletionId> = deletions.iter().map(|deletion| deletion.id).collect();
     let (mut retired, mut look) = (Retired::default(), None);
     for (n, deletion) in deletions.iter().enumerate() {
-        let there = match look.take().filter(|look: &Look<_>| look.is_fresh(ctx.now())) {
-            Some(look) => look,
-            None => match observe_snapshots(ctx, &account, &deletions[n..]).await {
-                Ok(seen) => Look { at: ctx.now(), seen },
-                Err(error) => {
-                    retired.error = Some(error);
-                    break;
-                }
-            },
+        let there = match fresh(ctx, look, observe_snapshots(ctx, &account, &deletions[n..])).await {
+            Ok(look) => look,
+            Err(error) => {
+                retired.error = Some(error);
+                break;
+            }
         };
         let event = match after_look_at_set(deletion, &there.seen, &ctx.policy_set().owner, ctx.now()) {
             Some(event) => event,
